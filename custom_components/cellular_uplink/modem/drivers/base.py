@@ -1,0 +1,219 @@
+"""What a modem can do, as Protocol classes, and the values drivers give back.
+
+Drivers hold no policy: they say what the modem is, do one thing when asked, and translate its error numbers.
+Which capability a modem has is asked with `isinstance(driver, SupportsSockets)`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who the modem is. Unknown parts are None. `firmware` is the most telling revision string the modem gives."""
+
+    family: str
+    vendor: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    release: str | None = None
+    imei: str | None = None
+    imsi: str | None = None
+    iccid: str | None = None
+
+
+class SimState(StrEnum):
+    """State of the SIM as AT+CPIN? tells it."""
+
+    READY = "ready"
+    PIN = "pin"
+    PUK = "puk"
+    MISSING = "missing"
+    BUSY = "busy"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+class RegistrationState(StrEnum):
+    """3GPP 27.007 registration status, in words."""
+
+    IDLE = "idle"
+    HOME = "home"
+    SEARCHING = "searching"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    ROAMING = "roaming"
+
+
+class AccessTechnology(StrEnum):
+    """Radio access technology; names as users know them."""
+
+    GSM = "gsm"
+    UMTS = "umts"
+    LTE = "lte"
+    LTE_M = "lte_m"
+    NB_IOT = "nb_iot"
+    NR = "nr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Where the modem is registered. `access_technology` is None where the modem does not say."""
+
+    state: RegistrationState = RegistrationState.UNKNOWN
+    access_technology: AccessTechnology | None = None
+
+    @property
+    def is_registered(self) -> bool:
+        """Return True at home or roaming."""
+        return self.state in (RegistrationState.HOME, RegistrationState.ROAMING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Signal readings; an unknown value is None, never a number that means unknown."""
+
+    rssi_dbm: int | None = None
+    rsrp_dbm: int | None = None
+    rsrq_db: float | None = None
+    sinr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModemStatus:
+    """One poll: everything that changes while the modem runs."""
+
+    registration: Registration = field(default_factory=Registration)
+    signal: Signal = field(default_factory=Signal)
+    operator: str | None = None
+    access_technology: AccessTechnology | None = None
+
+
+class IpType(StrEnum):
+    """IP versions asked of the network for packet data."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    IPV4V6 = "ipv4v6"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApnSettings:
+    """Access point of the SIM's operator. `user` and `password` are empty where none is needed."""
+
+    apn: str
+    user: str = ""
+    password: str = ""
+    ip_type: IpType = IpType.IPV4V6
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that crossed modem sockets since the modem was opened: what the SIM's owner pays for (TCP/IP headers aside)."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketLimits:
+    """What a family's TCP sockets allow. `chunk_bytes` is the most one send command takes."""
+
+    count: int
+    chunk_bytes: int
+
+
+class ModemSocket(Protocol):
+    """One TCP connection through the modem."""
+
+    @property
+    def readable(self) -> bool:
+        """True when `receive` would not wait: data is pending, or the peer or the network has closed."""
+
+    async def send(self, data: bytes) -> None:
+        """Hand 1 to `SocketLimits.chunk_bytes` bytes to the modem; raises SocketError or LinkError."""
+
+    async def receive(self) -> bytes:
+        """Wait for data and return it, b"" once the peer has closed and all data was read."""
+
+    def close(self) -> None:
+        """Give the socket back: enqueued, never waited for, safe to call twice and inside a cancelled task."""
+
+
+@runtime_checkable
+class SupportsSockets(Protocol):
+    """Modems whose TCP sockets this driver can use."""
+
+    @property
+    def socket_limits(self) -> SocketLimits:
+        """What the sockets of this family allow."""
+
+    async def open_socket(self, host: str, port: int) -> ModemSocket:
+        """Open a TCP connection; the modem resolves the name. Raises SocketError, NetworkError or LinkError."""
+
+
+@runtime_checkable
+class SupportsPacketData(Protocol):
+    """Modems whose packet data this driver can bring up."""
+
+    async def activate_packet_data(self, apn: ApnSettings | None) -> None:
+        """Bring packet data up with this APN (None: as stored in the modem), or leave it if it already is."""
+
+    async def deactivate_packet_data(self) -> None:
+        """Take packet data down."""
+
+
+class PinMemory(Protocol):
+    """Remembers PINs a SIM refused, over restarts, so that none is ever entered twice."""
+
+    def was_refused(self, iccid: str | None, pin: str) -> bool:
+        """Return whether this PIN was refused by this SIM (None: ICCID not readable)."""
+
+    def was_entered(self, iccid: str | None, pin: str) -> bool:
+        """Return whether this PIN was already entered into this SIM without a known good end."""
+
+    def remember(self, iccid: str | None, pin: str, *, refused: bool) -> None:
+        """Store the outcome of one entry before anything else happens."""
+
+
+type Unsubscribe = Callable[[], None]
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """What every driver gives: identity, SIM, registration, signal."""
+
+    family: str
+    traffic: Traffic
+
+    async def prepare(self) -> None:
+        """Configure what a host must at start-up (echo, error format, registration URCs)."""
+
+    async def read_identity(self) -> Identity:
+        """Read who the modem and its SIM are."""
+
+    async def read_sim_state(self) -> SimState:
+        """Read AT+CPIN?."""
+
+    async def read_pin_tries(self) -> int | None:
+        """Return the PIN tries left, None where the modem has no counter."""
+
+    async def enter_pin(self, pin: str) -> None:
+        """Enter the PIN once, unconditionally; policy is the session's. Raises SimError."""
+
+    async def select_operator(self, operator: str | None) -> None:
+        """Choose an operator by its five or six digits, None for automatic; nothing is sent when it is so already."""
+
+    async def read_registration(self) -> Registration:
+        """Read where the modem is registered (LTE first)."""
+
+    async def read_status(self) -> ModemStatus:
+        """Read registration, operator, access technology and signal: one poll."""
+
+    async def release_sockets(self) -> None:
+        """Close what a former owner of the port left open."""
+
+    def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
+        """Call back (synchronously) whenever a URC says that what `read_status` reads has changed."""

@@ -1,0 +1,1 @@
+"""Ways out, each an httpx transport over something the modem offers."""
