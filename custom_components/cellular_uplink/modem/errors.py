@@ -23,7 +23,8 @@ class ModemError(Exception):
 class LinkError(ModemError):
     """The serial port or the modem behind it: missing, busy, gone, silent.
 
-    Codes: port_missing, port_busy, port_invalid, port_lost, port_closed, no_answer, not_a_modem, not_responding.
+    Codes: port_missing, port_busy, port_invalid, port_lost, port_closed, no_answer, not_a_modem, not_responding,
+    modem_restarted.
     """
 
     kind = "link"
@@ -51,7 +52,10 @@ class CommandTimeoutError(ModemProtocolError):
 
 
 class SimError(ModemError):
-    """The SIM. Codes: sim_missing, pin_required, pin_wrong, pin_refused, puk_required, sim_busy, sim_failure.
+    """The SIM.
+
+    Codes: sim_missing, pin_required, pin_wrong, pin_refused, pin_last_try, puk_required, sim_busy,
+    sim_failure.
 
     `tries_left` is the number of PIN tries the modem reports, None where it has no counter.
     """
@@ -70,13 +74,19 @@ class NetworkError(ModemError):
 
 
 class SocketError(ModemError):
-    """A TCP connection through the modem. Codes: the modem's number, or closed, no_free_socket, no_data_route, timeout."""
+    """A TCP connection through the modem.
+
+    Codes: the modem's number, or closed, flooded, no_free_socket, no_data_route, timeout.
+    """
 
     kind = "socket"
 
 
 class TlsError(ModemError):
-    """TLS between this host and the server. Codes: certificate_untrusted, certificate_expired, host_mismatch, handshake."""
+    """TLS between this host and the server.
+
+    Codes: certificate_untrusted, certificate_expired, host_mismatch, handshake.
+    """
 
     kind = "tls"
 

@@ -111,7 +111,7 @@ class ApnSettings:
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes that crossed modem sockets since the modem was opened: what the SIM's owner pays for (TCP/IP headers aside)."""
+    """Bytes that crossed modem sockets since the modem was opened; TCP/IP headers come on top."""
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -175,7 +175,10 @@ class PinMemory(Protocol):
         """Return whether this PIN was already entered into this SIM without a known good end."""
 
     def remember(self, iccid: str | None, pin: str, *, refused: bool) -> None:
-        """Store the outcome of one entry before anything else happens."""
+        """Store that a PIN is about to be entered, or was refused, before anything else happens."""
+
+    def forget(self, iccid: str | None, pin: str) -> None:
+        """The SIM took the PIN: after a restart of the modem it may be entered again."""
 
 
 type Unsubscribe = Callable[[], None]
@@ -187,12 +190,17 @@ class Driver(Protocol):
 
     family: str
     traffic: Traffic
+    needs_prepare: bool
+    """True until `prepare` has run, and again after the modem restarted by itself."""
 
     async def prepare(self) -> None:
         """Configure what a host must at start-up (echo, error format, registration URCs)."""
 
     async def read_identity(self) -> Identity:
         """Read who the modem and its SIM are."""
+
+    async def read_iccid(self) -> str | None:
+        """Read the SIM's number, which most SIMs tell while they are locked; None if not."""
 
     async def read_sim_state(self) -> SimState:
         """Read AT+CPIN?."""
