@@ -87,7 +87,9 @@ def send(payload: bytes = b"\r\nOK\r\n", timeout_s: float = 0.5, priority: Prior
     )
 
 
-@pytest.mark.parametrize("echo", ["", "AT+CSQ\r", "+CSQ\r", "SQ\r", "AT+C\r"], ids=["off", "on", "half", "tail", "head"])
+@pytest.mark.parametrize(
+    "echo", ["", "AT+CSQ\r", "+CSQ\r", "SQ\r", "AT+C\r"], ids=["off", "on", "half", "tail", "head"]
+)
 async def test_echo_is_never_part_of_the_answer(channel: Channel, port: ScriptedPort, echo: str) -> None:
     port.answer = answers(CSQ=echo + "\r\n+CSQ: 22,99\r\n\r\nOK\r\n")
     assert (await channel.execute(CSQ)).lines == ("+CSQ: 22,99",)
@@ -100,14 +102,18 @@ async def test_echo_is_no_bare_answer_either(channel: Channel, port: ScriptedPor
     assert (await channel.execute(command)).lines == ("490154203237518",)
 
 
-async def test_urcs_before_inside_and_after_an_answer_reach_their_handlers(channel: Channel, port: ScriptedPort) -> None:
+async def test_urcs_before_inside_and_after_an_answer_reach_their_handlers(
+    channel: Channel, port: ScriptedPort
+) -> None:
     seen: list[bytes] = []
     channel.on_urc(re.compile(rb"\+QIURC: "), lambda line, _data: seen.append(line))
     port.answer = answers(
         QIACT='\r\n+QIURC: "recv",1\r\n\r\n+QIACT: 1,1,1,"10.0.0.1"\r\n\r\n+QIURC: "recv",2\r\n'
         '\r\n+QIACT: 2,1,1,"10.0.0.2"\r\n\r\nOK\r\n\r\n+QIURC: "recv",3\r\n'
     )
-    response = await channel.execute(Command(line=ENCODER.read("+QIACT"), info=re.compile(rb"\+QIACT: "), timeout_s=0.5))
+    response = await channel.execute(
+        Command(line=ENCODER.read("+QIACT"), info=re.compile(rb"\+QIACT: "), timeout_s=0.5)
+    )
     assert response.lines == ('+QIACT: 1,1,1,"10.0.0.1"', '+QIACT: 2,1,1,"10.0.0.2"')
     assert seen == [b'+QIURC: "recv",1', b'+QIURC: "recv",2', b'+QIURC: "recv",3']
 
@@ -144,13 +150,19 @@ async def test_connect_prompt(channel: Channel, port: ScriptedPort) -> None:
 
 async def test_counted_data_is_returned_uninterpreted(channel: Channel, port: ScriptedPort) -> None:
     port.answer = answers(QIRD="\r\n+QIRD: 12\r\n\r\nOK\r\n> \xff\x00x\r\n\r\nOK\r\n")
-    response = await channel.execute(Command(line=ENCODER.set("+QIRD", 0, 1500), info=re.compile(rb"\+QIRD: "), timeout_s=0.5))
+    response = await channel.execute(
+        Command(line=ENCODER.set("+QIRD", 0, 1500), info=re.compile(rb"\+QIRD: "), timeout_s=0.5)
+    )
     assert response.data == b"\r\nOK\r\n> \xff\x00x\r"[:12]
 
 
 @pytest.mark.parametrize(
     ("reply", "code"),
-    [("\r\n+CME ERROR: 10\r\n", "10"), ("\r\n+CME ERROR: SIM not inserted\r\n", "SIM not inserted"), ("\r\nERROR\r\n", "ERROR")],
+    [
+        ("\r\n+CME ERROR: 10\r\n", "10"),
+        ("\r\n+CME ERROR: SIM not inserted\r\n", "SIM not inserted"),
+        ("\r\nERROR\r\n", "ERROR"),
+    ],
 )
 async def test_refusals_carry_the_modems_code(channel: Channel, port: ScriptedPort, reply: str, code: str) -> None:
     port.answer = answers(CPIN=reply)
@@ -168,8 +180,16 @@ async def test_an_error_instead_of_a_prompt_sends_no_payload(channel: Channel, p
 
 async def test_urgent_exchanges_go_first_and_equal_ones_in_order(channel: Channel, port: ScriptedPort) -> None:
     port.answer = lambda _data: b"\r\nOK\r\n"
-    names = [("+A", Priority.BULK), ("+B", Priority.BULK), ("+C", Priority.STATUS), ("+D", Priority.URGENT), ("+E", Priority.STATUS)]
-    await asyncio.gather(*(channel.execute(Command(line=ENCODER.run(name), priority=priority)) for name, priority in names))
+    names = [
+        ("+A", Priority.BULK),
+        ("+B", Priority.BULK),
+        ("+C", Priority.STATUS),
+        ("+D", Priority.URGENT),
+        ("+E", Priority.STATUS),
+    ]
+    await asyncio.gather(
+        *(channel.execute(Command(line=ENCODER.run(name), priority=priority)) for name, priority in names)
+    )
     assert port.written == [b"AT+D\r", b"AT+C\r", b"AT+E\r", b"AT+A\r", b"AT+B\r"]
 
 
@@ -323,9 +343,13 @@ async def test_push_data_during_an_exchange_is_told_apart(port: ScriptedPort) ->
     assert (response.lines, pushed) == (("+CSQ: 22,99",), [b"\r\n+CSQ: 1,1\r"])
 
 
-async def test_transcripts_show_no_secret(channel: Channel, port: ScriptedPort, caplog: pytest.LogCaptureFixture) -> None:
+async def test_transcripts_show_no_secret(
+    channel: Channel, port: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    port.answer = answers(CPIN="\r\nOK\r\n", CGSN="\r\n490154203237518\r\n\r\nOK\r\n\r\n+CMT: from 0123456789\r\n", QISEND="\r\n> ")
+    port.answer = answers(
+        CPIN="\r\nOK\r\n", CGSN="\r\n490154203237518\r\n\r\nOK\r\n\r\n+CMT: from 0123456789\r\n", QISEND="\r\n> "
+    )
     await channel.execute(Command(line=ENCODER.set("+CPIN", Text("pin", "4711", secret=True)), timeout_s=0.5))
     await channel.execute(Command(line=ENCODER.run("+CGSN"), info=re.compile(rb"\d+"), is_private=True, timeout_s=0.5))
     with pytest.raises(CommandTimeoutError):

@@ -25,8 +25,9 @@ _LOGGER = logging.getLogger(__name__)
 
 BAUD_RATES = (DEFAULT_BAUD, 921600, 460800, 230400, 57600, 38400, 19200, 9600)
 """Tried in this order when the rate is not told: as set by the makers first, then as public drivers leave it."""
-ANSWER_S = 0.4
-"""How long a modem may take to answer AT while its rate is searched (assumed; it takes a few ms)."""
+ANSWER_S = (0.25, 1.0)
+"""How long a modem may take to answer AT while its rate is searched: a quick round (public drivers wait 20 ms), then
+a patient one (assumed)."""
 MAX_OWED_BYTES = 8192
 """Most payload bytes a modem may still wait for after its former host died in the middle of a send."""
 SIM_READY_S = 20.0
@@ -199,26 +200,29 @@ class ModemSession:
         """Return the rate at which the modem answers AT; an auto-baud modem takes the first one it hears."""
         rates = (self.settings.baud,) if self.settings.baud else BAUD_RATES if has_rate else (DEFAULT_BAUD,)
         heard = bytearray()
-        for rate in (*rates, rates[0]):
-            if has_rate:
-                await port.set_baud(rate)
-            for _ in range(3):
-                if await self._answers(port, b"AT\r", heard):
-                    return rate if has_rate else self.settings.baud
-        # A host that died in the middle of a send leaves a modem that waits for the rest; to any other, these are
-        # empty command lines.
-        if await self._answers(port, b"\r" * MAX_OWED_BYTES + b"AT\r", heard):
-            return rates[0] if has_rate else self.settings.baud
+        for answer_s in ANSWER_S:
+            for rate in rates:
+                if has_rate:
+                    await port.set_baud(rate)
+                for _ in range(2):
+                    if await self._answers(port, b"AT\r", answer_s, heard):
+                        return rate if has_rate else self.settings.baud
+            if answer_s == ANSWER_S[0]:
+                # A host that died in the middle of a send leaves a modem that waits for the rest; to any other, these
+                # are empty command lines.
+                if has_rate:
+                    await port.set_baud(rates[0])
+                await self._answers(port, b"\r" * MAX_OWED_BYTES, answer_s, heard)
         if heard:
             raise LinkError("not_a_modem", "Something sends on this port, but it does not answer AT as a modem does")
         raise LinkError(
             "no_answer", "Nothing answers on this port; is the modem switched on, and is the baud rate right?"
         )
 
-    async def _answers(self, port: SerialPort, question: bytes, heard: bytearray) -> bool:
+    async def _answers(self, port: SerialPort, question: bytes, answer_s: float, heard: bytearray) -> bool:
         answer = bytearray()
         try:
-            async with asyncio.timeout(ANSWER_S + len(question) * 10 / (self.settings.baud or DEFAULT_BAUD)):
+            async with asyncio.timeout(answer_s + len(question) * 10 / (self.settings.baud or DEFAULT_BAUD)):
                 await port.write(question)
                 while b"\r\nOK\r\n" not in answer:
                     answer += await port.read()

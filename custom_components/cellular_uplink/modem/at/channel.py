@@ -86,6 +86,7 @@ class Channel:
         self._codec = Codec(rules)
         self.line_bps = line_bps
         self._on_lost = on_lost
+        self._lost_handlers: list[Callable[[LinkError], None]] = []
         self._queue: list[tuple[int, int, _Exchange]] = []
         self._wake = asyncio.Event()
         self._order = itertools.count()
@@ -124,15 +125,20 @@ class Channel:
     def configure(
         self, rules: CodecRules, *, banners: Collection[bytes] = (), on_banner: Callable[[], None] | None = None
     ) -> None:
-        """Take a family's codec rules and restart banners and drop all URC handlers; between exchanges only."""
+        """Take a family's codec rules and restart banners and drop all handlers; between exchanges only."""
         self._codec = Codec(rules)
         self._urc_handlers.clear()
+        self._lost_handlers.clear()
         self._banners = frozenset(banners)
         self._on_banner = on_banner
 
     def on_urc(self, pattern: re.Pattern[bytes], handler: Callable[[bytes, bytes], None]) -> None:
         """Call `handler(line, counted data)` for URCs whose start matches; all that match are called."""
         self._urc_handlers.append((pattern, handler))
+
+    def on_lost(self, handler: Callable[[LinkError], None]) -> None:
+        """Call back when the port is gone or closed, so that what waits for URCs need not wait for ever."""
+        self._lost_handlers.append(handler)
 
     # -- for callers --------------------------------------------------------------------------------------------------
 
@@ -395,6 +401,8 @@ class Channel:
         for _, _, exchange in self._queue:
             exchange.fail(error)
         self._queue.clear()
+        for handler in self._lost_handlers:
+            handler(error)
         if tell and self._on_lost is not None:
             self._on_lost(error)
 

@@ -65,6 +65,7 @@ class ChinaMobileDriver(GenericDriver):
         self._ids = SocketIds(range(SOCKET_COUNT))
         self._sockets: dict[int, ChinaMobileSocket] = {}
         self._configured_ids: set[int] = set()
+        channel.on_lost(self._break_sockets)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+MIPOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+MIPURC: ?"rtcp"'), self._received)

@@ -30,6 +30,7 @@ FULL_BUFFER_TIMEOUT_S = 90.0
 FULL_BUFFER_WAIT_S = 0.25
 POLL_S = 5.0
 """How long to trust that a URC will come before asking (assumed): they may go to another port."""
+FIRST_POLL_S = 0.5
 
 _STATE_CONNECTED = 2
 
@@ -72,6 +73,7 @@ class QuectelDriver(GenericDriver):
         self._ids = SocketIds(range(SOCKET_COUNT))
         self._sockets: dict[int, QuectelSocket] = {}
         self._knows_urc_port = False
+        channel.on_lost(self._break_sockets)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+QIOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+QIURC: ?"recv"'), self._received)
@@ -238,7 +240,9 @@ class QuectelDriver(GenericDriver):
         await self._find_urc_port(socket.id)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                while not await wait_event(socket.opened, POLL_S):
+                pause_s = FIRST_POLL_S
+                while not await wait_event(socket.opened, pause_s):
+                    pause_s = min(pause_s * 2, POLL_S)
                     # No word: perhaps the URC went to another port.
                     if await self.socket_state(socket.id) == _STATE_CONNECTED:
                         return

@@ -1,0 +1,89 @@
+"""Sessions with simulated modems, and a peer for their sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_components.cellular_uplink.modem.drivers.china_mobile import ChinaMobileDriver
+from custom_components.cellular_uplink.modem.drivers.quectel import QuectelDriver
+from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
+
+type StartSession = Callable[..., ModemSession]
+
+
+@pytest.fixture
+async def start_session(start_simulator: Callable[..., Any]) -> AsyncIterator[StartSession]:
+    """Return what starts a simulated modem and a session with it, not opened yet; keywords are session settings."""
+    sessions: list[ModemSession] = []
+
+    def start(modem: str = "bg96", *arguments: str, **settings: Any) -> ModemSession:
+        session = ModemSession(SessionSettings(port=start_simulator(modem, *arguments).port, **settings))
+        sessions.append(session)
+        return session
+
+    yield start
+    for session in sessions:
+        await session.close()
+
+
+@dataclass
+class Peer:
+    """A TCP server that keeps what it gets and says what it is told to."""
+
+    port: int = 0
+    received: bytearray = field(default_factory=bytearray)
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    writer: asyncio.StreamWriter | None = None
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.connected.set()
+        try:
+            while True:
+                await self.reading.wait()
+                data = await reader.read(65536)
+                if not data:
+                    break
+                self.received += data
+                async with self.changed:
+                    self.changed.notify_all()
+        except ConnectionError:
+            pass  # the modem may drop a connection; tests look at what arrived
+        finally:
+            writer.close()
+
+    async def wait_for(self, count: int) -> bytes:
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.received) >= count)
+        return bytes(self.received)
+
+
+@pytest.fixture
+async def peer(socket_enabled: None) -> AsyncIterator[Peer]:
+    """A peer on 127.0.0.1."""
+    peer = Peer()
+    peer.reading.set()
+    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    peer.port = server.sockets[0].getsockname()[1]
+    yield peer
+    server.close()
+    if peer.writer is not None:
+        peer.writer.close()
+
+
+async def online_sockets(session: ModemSession) -> QuectelDriver | ChinaMobileDriver:
+    """Bring a session online and return its driver, which has sockets."""
+    driver = await session.ensure_online()
+    assert isinstance(driver, QuectelDriver | ChinaMobileDriver)
+    return driver
+
+
+def trace_of(session: ModemSession) -> str:
+    """Return what crossed the wire so far."""
+    return (Path(session.settings.port).parent / "trace.txt").read_text()
