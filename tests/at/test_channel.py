@@ -332,6 +332,18 @@ async def test_a_lost_port_fails_what_runs_what_waits_and_what_comes(channel: Ch
     assert [error.code for error in told] == ["port_lost"]
 
 
+async def test_closing_waits_for_what_is_queued_but_not_for_ever(channel: Channel, port: ScriptedPort) -> None:
+    """Sockets are given back by enqueuing: a program that ends must not leave them open in the modem."""
+    port.answer = lambda _data: b"\r\nOK\r\n"
+    closing = channel.enqueue(Command(line=ENCODER.set("+QICLOSE", 0)))
+    await channel.drain(5)
+    assert closing.done()
+    port.answer = lambda _data: b""
+    channel.enqueue(Command(line=ENCODER.set("+QICLOSE", 1)))
+    await channel.drain(0.01)
+    assert port.written == [b"AT+QICLOSE=0\r", b"AT+QICLOSE=1\r"]
+
+
 async def test_push_data_during_an_exchange_is_told_apart(port: ScriptedPort) -> None:
     channel = Channel(port, ChinaMobileDriver.rules)
     channel.start()

@@ -54,14 +54,14 @@ async def test_every_byte_both_ways(
     while len(back) < len(EVERY_BYTE):
         back += await asyncio.wait_for(socket.receive(), 20)
     assert back == EVERY_BYTE
-    assert not socket.readable
+    readable = [socket.readable]
     peer.writer.write(b"bye")
     peer.writer.close()
     rest = b""
     while data := await asyncio.wait_for(socket.receive(), 20):
         rest += data
     assert rest == b"bye"
-    assert socket.readable
+    assert [*readable, socket.readable] == [False, True]
     assert (driver.traffic.sent_bytes, driver.traffic.received_bytes) == (len(EVERY_BYTE), len(EVERY_BYTE) + 3)
     with pytest.raises(SocketError, match="closed"):
         await socket.send(b"too late")

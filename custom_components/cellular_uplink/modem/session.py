@@ -30,6 +30,8 @@ ANSWER_S = (0.25, 1.0)
 a patient one (assumed)."""
 MAX_OWED_BYTES = 8192
 """Most payload bytes a modem may still wait for after its former host died in the middle of a send."""
+DRAIN_S = 1.0
+"""How long closing waits for sockets to be given back."""
 SIM_READY_S = 20.0
 """A SIM that is not ready after this long will not be (flow chart in M-TCP)."""
 REGISTRATION_S = 60.0
@@ -128,17 +130,10 @@ class ModemSession:
             SimError: the SIM is missing or locked. The port stays closed after either.
             ModemProtocolError: the modem answers, but not as one does.
         """
-        async with self._bring_up:
-            if self._driver is None:
-                try:
-                    await self._open()
-                except BaseException:
-                    await self._take_down()
-                    raise
-            elif self._driver.needs_prepare:
-                _LOGGER.info("The modem restarted by itself; configuring it again")
-                await self._prepare(self._driver)
-            return self.identity
+        if self._driver is None or self._driver.needs_prepare:
+            async with self._bring_up:
+                await self._bring_up_once()
+        return self.identity
 
     async def ensure_online(self) -> Driver:
         """Open if needed, wait for registration, bring packet data up; return the driver.
@@ -147,8 +142,8 @@ class ModemSession:
             LinkError, SimError: as `open`.
             NetworkError: not_registered, registration_denied, or the modem's own number.
         """
-        await self.open()
         async with self._bring_up:
+            await self._bring_up_once()
             driver = self.driver
             await self._wait_registered(driver)
             if isinstance(driver, SupportsPacketData):
@@ -166,12 +161,26 @@ class ModemSession:
         return lambda: self._listeners.remove(callback)
 
     async def close(self) -> None:
-        """Close the port. Exchanges under way fail with LinkError port_closed."""
+        """Give sockets back and close the port. Exchanges still under way fail with LinkError port_closed."""
+        if self._channel is not None:
+            await self._channel.drain(DRAIN_S)
         await self._take_down()
         if self._closing:
             await asyncio.gather(*self._closing)
 
     # -- bringing up --------------------------------------------------------------------------------------------------
+
+    async def _bring_up_once(self) -> None:
+        """Open, or configure again after a restart, unless another caller has just done it."""
+        if self._driver is None:
+            try:
+                await self._open()
+            except BaseException:
+                await self._take_down()
+                raise
+        elif self._driver.needs_prepare:
+            _LOGGER.info("The modem restarted by itself; configuring it again")
+            await self._prepare(self._driver)
 
     async def _open(self) -> None:
         if self._closing:

@@ -89,6 +89,8 @@ class Channel:
         self._lost_handlers: list[Callable[[LinkError], None]] = []
         self._queue: list[tuple[int, int, _Exchange]] = []
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._order = itertools.count()
         self._active: _Exchange | None = None
         self._sync: _Sync | None = None
@@ -109,6 +111,14 @@ class Channel:
             asyncio.create_task(self._read_forever(), name="cellular_uplink reader"),
             asyncio.create_task(self._work_forever(), name="cellular_uplink actor"),
         ]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until nothing is queued or under way, at most so long: sockets are given back by enqueuing."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            _LOGGER.debug("closing with exchanges still under way")
 
     async def aclose(self) -> None:
         """Stop; what is under way or waiting fails with LinkError port_closed."""
@@ -169,6 +179,7 @@ class Channel:
             exchange.fail(self._lost)
         else:
             heapq.heappush(self._queue, (command.priority, next(self._order), exchange))
+            self._idle.clear()
             self._wake.set()
         return exchange
 
@@ -177,6 +188,7 @@ class Channel:
     async def _work_forever(self) -> None:
         while True:
             while not self._queue:
+                self._idle.set()
                 self._wake.clear()
                 await self._wake.wait()
             exchange = heapq.heappop(self._queue)[2]
@@ -401,6 +413,7 @@ class Channel:
         for _, _, exchange in self._queue:
             exchange.fail(error)
         self._queue.clear()
+        self._idle.set()
         for handler in self._lost_handlers:
             handler(error)
         if tell and self._on_lost is not None:

@@ -104,8 +104,8 @@ class ApnSettings:
     """Access point of the SIM's operator. `user` and `password` are empty where none is needed."""
 
     apn: str
-    user: str = ""
-    password: str = ""
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
     ip_type: IpType = IpType.IPV4V6
 
 

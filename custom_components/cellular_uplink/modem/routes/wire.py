@@ -14,7 +14,9 @@ def serialise(request: httpx.Request) -> bytes:
     """
     connection = h11.Connection(h11.CLIENT)
     try:
-        head = connection.send(h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw))
+        head = connection.send(
+            h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        )
         body = connection.send(h11.Data(data=request.content))
         end = connection.send(h11.EndOfMessage())
     except h11.LocalProtocolError as err:

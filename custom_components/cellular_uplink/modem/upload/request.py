@@ -17,6 +17,8 @@ MAX_BODY_BYTES = 20_000_000
 """Far beyond what a serial line carries in a sitting: 20 MB at 115200 baud take half an hour."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_MEDIA_TYPE = re.compile(rf"{_TOKEN.pattern}/{_TOKEN.pattern}([ \t]*;[ \t]*[\x20-\x7e]+)?")
+_HOST = re.compile(r"[0-9A-Za-z._:-]{1,253}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "idempotency-key"})
 
@@ -61,6 +63,7 @@ class Destination:
     file_field: str = "file"
     fields: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Override our own (Content-Type, User-Agent, Accept) where the names are equal."""
     auth: Auth = field(default_factory=Auth)
 
     @property
@@ -90,7 +93,17 @@ def check_destination(destination: Destination) -> None:
         check_text("fields", name, maximum=100, required=True)
         if "\x00" in value:
             raise InputError("fields", f"the value of {name} contains NUL")
+        if not _is_unicode(value):
+            raise InputError("fields", f"the value of {name} is not valid Unicode text")
+    if destination.format is UploadFormat.JSON and destination.file_field in destination.fields:
+        raise InputError("fields", f"{destination.file_field} is the name of the member that carries the picture")
     check_headers(destination.headers)
+    if destination.format is UploadFormat.MULTIPART and any(
+        name.lower() == "content-type" for name in destination.headers
+    ):
+        raise InputError(
+            "headers", "Content-Type of a multipart body carries its boundary and is written by the upload itself"
+        )
     _check_auth(destination)
 
 
@@ -102,6 +115,8 @@ def check_picture(picture: Picture) -> None:
         raise InputError("file", f"has {len(picture.content)} bytes; the limit is {MAX_BODY_BYTES}")
     check_text("file_name", picture.file_name, maximum=MAX_FILE_NAME_CHARS, required=True)
     check_text("content_type", picture.content_type, maximum=100, required=True)
+    if not _MEDIA_TYPE.fullmatch(picture.content_type):
+        raise InputError("content_type", "is not a media type such as image/jpeg")
 
 
 def check_url(url: str) -> None:
@@ -110,13 +125,15 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
-        host = httpx.URL(url).host
+        host = httpx.URL(url).raw_host.decode("ascii")
     except (ValueError, httpx.InvalidURL) as err:
         raise InputError("url", "is not a valid URL") from err
     if parts.scheme.lower() not in ("http", "https"):
         raise InputError("url", "must start with http:// or https://")
     if not host or port == 0:
         raise InputError("url", "must name a host, and a port between 1 and 65535 if any")
+    if not _HOST.fullmatch(host):
+        raise InputError("url", "names a host that no server can have (letters, digits, dots and hyphens only)")
     if parts.username is not None or parts.password is not None:
         raise InputError("url", "must not carry a user name or password; use the authentication fields")
 
@@ -125,15 +142,22 @@ def check_headers(headers: Mapping[str, str]) -> None:
     """Raise InputError for a header name or value that HTTP cannot carry, or that is ours to write."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise InputError("headers", f"{_shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~ only)")
+            raise InputError(
+                "headers", f"{_shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~ only)"
+            )
         if name.lower() in _OWN_HEADERS:
             raise InputError("headers", f"{name} is written by the upload itself")
-        if _CONTROL.search(value.replace("\t", " ")):
-            raise InputError("headers", f"the value of {name} contains a line break or another control character")
-        if not value.isascii():
-            raise InputError("headers", f"the value of {name} must be ASCII")
-        if len(value) > MAX_HEADER_CHARS:
-            raise InputError("headers", f"the value of {name} has {len(value)} characters; the limit is {MAX_HEADER_CHARS}")
+        check_header_value("headers", value, f"the value of {name} ")
+
+
+def check_header_value(field_name: str, value: str, subject: str = "") -> None:
+    """Raise InputError when text cannot be the value of a header; `subject` begins the sentence."""
+    if _CONTROL.search(value.replace("\t", " ")):
+        raise InputError(field_name, f"{subject}contains a line break or another control character")
+    if not value.isascii():
+        raise InputError(field_name, f"{subject}must be ASCII")
+    if len(value) > MAX_HEADER_CHARS:
+        raise InputError(field_name, f"{subject}has {len(value)} characters; the limit is {MAX_HEADER_CHARS}")
 
 
 def check_text(field_name: str, value: str, *, maximum: int, required: bool = False) -> None:
@@ -144,6 +168,17 @@ def check_text(field_name: str, value: str, *, maximum: int, required: bool = Fa
         raise InputError(field_name, f"has {len(value)} characters; the limit is {maximum}")
     if _CONTROL.search(value):
         raise InputError(field_name, "contains a line break or another control character")
+    if not _is_unicode(value):
+        raise InputError(field_name, "is not valid Unicode text")
+
+
+def _is_unicode(value: str) -> bool:
+    """Return False for text with lone surrogates, as file names in an unknown encoding have."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_auth(destination: Destination) -> None:

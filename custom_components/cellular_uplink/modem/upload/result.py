@@ -75,8 +75,8 @@ class UploadResult:
 
     @property
     def average_bytes_per_s(self) -> float:
-        """Return request bytes per second over the whole upload, connecting included."""
-        return self.request_bytes / self.duration_s if self.duration_s > 0 else 0.0
+        """Return sent bytes of the request per second over the whole upload, connecting included."""
+        return min(self.request_bytes, self.sent_bytes) / self.duration_s if self.duration_s > 0 else 0.0
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, as JSON and action responses carry them."""

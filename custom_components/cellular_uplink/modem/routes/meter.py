@@ -1,0 +1,112 @@
+"""Counts what one request costs, and knows how far it has come.
+
+The meter of a request lives in a context variable: connections outlive requests, and httpcore does all input and
+output of a request in that request's own task, so the stream finds the meter of whoever is using it right now.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What a request is doing; the values complete the sentence "it was ..."."""
+
+    ONLINE = "waiting for the modem to be online"
+    QUEUED = "waiting for a free modem socket"
+    CONNECTING = "connecting"
+    TLS = "agreeing on TLS"
+    SENDING = "sending"
+    WAITING = "waiting for the answer"
+    READING = "reading the answer"
+
+
+_PHASES = {
+    "connection.connect_tcp.started": Phase.CONNECTING,
+    "connection.start_tls.started": Phase.TLS,
+    "http11.send_request_headers.started": Phase.SENDING,
+    "http11.receive_response_headers.started": Phase.WAITING,
+    "http11.receive_response_headers.complete": Phase.READING,
+}
+
+
+@dataclass(slots=True)
+class Meter:
+    """One request's bytes.
+
+    `total_bytes` is the length of the HTTP request, head and body. `sent_bytes` and `received_bytes` are what crossed
+    the modem's socket, TLS included. `is_last_byte_out` turns true when the chunk that ends the request is handed to
+    the modem, whether or not the modem takes it: from there on the server may have all of it.
+    """
+
+    total_bytes: int = 0
+    on_progress: Callable[[int, int], None] | None = None
+    phase: Phase = Phase.ONLINE
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    is_last_byte_out: bool = False
+    _is_body_taken: bool = False
+    _before_request_bytes: int = 0
+    _reported_bytes: int = -1
+
+    @property
+    def request_sent_bytes(self) -> int:
+        """Bytes of the request the modem has taken; over TLS an estimate, at most `total_bytes`."""
+        return max(0, min(self.total_bytes, self.sent_bytes - self._before_request_bytes))
+
+    async def on_event(self, name: str, info: dict[str, object]) -> None:
+        """Follow httpcore's `trace` extension."""
+        del info
+        phase = _PHASES.get(name)
+        if phase is None:
+            return
+        self.phase = phase
+        if phase is Phase.SENDING:
+            self._before_request_bytes = self.sent_bytes
+            self._report(0)
+        elif phase is Phase.READING and self.is_last_byte_out:
+            self._report(self.total_bytes)
+
+    def body_taken(self) -> None:
+        """The HTTP layer holds the last piece of the body."""
+        self._is_body_taken = True
+
+    def chunk_leaving(self, *, is_last: bool) -> None:
+        """A chunk is about to be handed to the modem; `is_last` when nothing is buffered behind it."""
+        if is_last and self._is_body_taken and self.phase in (Phase.SENDING, Phase.WAITING):
+            self.is_last_byte_out = True
+
+    def chunk_sent(self, count: int) -> None:
+        """The modem took `count` bytes."""
+        self.sent_bytes += count
+        if self.phase in (Phase.SENDING, Phase.WAITING):
+            self._report(self.request_sent_bytes)
+
+    def received(self, count: int) -> None:
+        """The modem gave `count` bytes."""
+        self.received_bytes += count
+
+    def _report(self, sent_bytes: int) -> None:
+        if self.on_progress is not None and sent_bytes > self._reported_bytes:
+            self._reported_bytes = sent_bytes
+            self.on_progress(sent_bytes, self.total_bytes)
+
+
+_current: ContextVar[Meter | None] = ContextVar("cellular_uplink_meter", default=None)
+
+
+def current_meter() -> Meter:
+    """Return the meter of the request this task carries out; outside of one a meter nobody reads."""
+    return _current.get() or Meter()
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[Meter]:
+    """Make `meter` the one that requests of this task report to."""
+    token = _current.set(meter)
+    try:
+        yield meter
+    finally:
+        _current.reset(token)
