@@ -1,0 +1,1 @@
+"""Simulated LTE modems on a pseudo-terminal; shares no code with the integration."""
