@@ -5,7 +5,6 @@ import asyncio
 import anyio
 import pytest
 
-from custom_components.cellular_uplink.modem.drivers.base import ModemSocket
 from custom_components.cellular_uplink.modem.errors import LinkError, ModemError, SocketError
 from custom_components.cellular_uplink.modem.routes.meter import Meter, Phase, metered
 from custom_components.cellular_uplink.modem.routes.socket import ModemByteStream
@@ -13,7 +12,7 @@ from custom_components.cellular_uplink.modem.routes.socket import ModemByteStrea
 CHUNK = 100
 
 
-class MemorySocket(ModemSocket):
+class MemorySocket:
     """A modem socket without a network: what it is given, and what it says."""
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ def test_reply_takes_its_time(start: Start) -> None:
     at.raw("ATE0")
     at.raw("ATI")
     at.close()
+    simulator.wait_for("Quectel")
     wire = simulator.wire()
     asked = next(when for when, text in wire if text == "host> ATI\\r")
     answered = next(when for when, text in wire if "Quectel" in text)
@@ -45,6 +46,7 @@ def test_payload_takes_its_time(start: Start, peer: Peer) -> None:
     at.send(b"x" * 4000)
     at.until(b"OK\r\n")
     at.close()
+    simulator.wait_for("<4000 bytes>")
     wire = simulator.wire()
     prompted = next(when for when, text in wire if text == "modem< \\r\\n>")
     paid = next(when for when, text in wire if text == "host> <4000 bytes>")
@@ -213,6 +215,7 @@ def test_trace(start: Start, peer: Peer) -> None:
     at.until(b"SEND OK\r\n")
     at.raw("AT+CSQ")
     at.close()
+    simulator.wait_for("+CSQ: ")
     wire = simulator.wire()
     texts = [text for _, text in wire]
     assert texts[0] == "host> ATE0\\r" or texts[1] == "host> ATE0\\r"

@@ -97,6 +97,7 @@ class ModemSession:
         self._identity: Identity | None = None
         self._baud: int | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     @property
     def is_open(self) -> bool:
@@ -161,7 +162,8 @@ class ModemSession:
         return lambda: self._listeners.remove(callback)
 
     async def close(self) -> None:
-        """Give sockets back and close the port. Exchanges still under way fail with LinkError port_closed."""
+        """Give sockets back and close the port, for good: who waits for it fails with LinkError port_closed."""
+        self._is_closed = True
         if self._channel is not None:
             await self._channel.drain(DRAIN_S)
         await self._take_down()
@@ -172,6 +174,8 @@ class ModemSession:
 
     async def _bring_up_once(self) -> None:
         """Open, or configure again after a restart, unless another caller has just done it."""
+        if self._is_closed:
+            raise LinkError("port_closed", "The modem is not in use any more")
         if self._driver is None:
             try:
                 await self._open()

@@ -17,7 +17,7 @@ import anyio
 import h11
 import httpx
 
-from ..drivers.base import Driver, Identity, SupportsSockets
+from ..drivers.base import Identity, SupportsSockets
 from ..errors import HttpError, InputError, ModemError, SocketError
 from ..routes.meter import Meter, Phase, metered
 from ..routes.socket import ModemNetworkBackend, SocketTransport
@@ -51,8 +51,8 @@ class Modem(Protocol):
     def identity(self) -> Identity:
         """Who the modem is."""
 
-    async def ensure_online(self) -> Driver:
-        """Bring packet data up and return the driver; raises ModemError."""
+    async def ensure_online(self) -> object:
+        """Bring packet data up and return the driver, which is asked for what it can do; raises ModemError."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,25 @@
+"""Names shared by the rooms of the integration."""
+
+from datetime import timedelta
+from typing import Final
+
+DOMAIN: Final = "cellular_uplink"
+
+CONF_APN: Final = "apn"
+CONF_BAUDRATE: Final = "baudrate"
+CONF_IP_TYPE: Final = "ip_type"
+CONF_OPERATOR: Final = "operator"
+
+SUBENTRY_TYPE_DESTINATION: Final = "destination"
+DESTINATION_MODEL: Final = "Destination"
+"""The device selector of the actions offers devices of this model only (see services.yaml)."""
+
+CONF_AUTH: Final = "auth"
+CONF_CA: Final = "ca"
+CONF_FIELDS: Final = "fields"
+CONF_FILE_FIELD: Final = "file_field"
+CONF_FORMAT: Final = "format"
+
+POLL_INTERVAL: Final = timedelta(seconds=60)
+RETRY_INTERVAL: Final = timedelta(seconds=10)
+"""How often a modem that is gone, or has no network, is looked at."""

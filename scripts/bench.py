@@ -1,0 +1,236 @@
+"""Measures on the simulator how much of a serial line an upload uses, alone and beside status polls.
+
+Started by scripts/bench. Every figure but the answers' times is counted from the simulator's own trace of the wire.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+import json
+import os
+from pathlib import Path
+import statistics
+import sys
+import tempfile
+import time
+
+from modem.drivers.base import ApnSettings, SupportsSockets
+from modem.drivers.generic import GenericDriver
+from modem.errors import ModemError
+from modem.session import ModemSession, SessionSettings
+from modem.upload.engine import UploadEngine
+from modem.upload.request import Destination, Picture
+from stage.children import Children, StageError, StoppedError, stop_on_signals
+from stage.receiver import Receiver, start_receiver
+from stage.virtual_modem import MODEMS, VirtualModem, start_modem
+from stage.wire_trace import Upload, last_moment_s, read_upload
+
+BAUD = 115_200
+LATENCY_MS = 20
+PICTURE_BYTES = 80_000
+POLL_EVERY_S = 0.2
+ANSWER_SLACK_S = 0.1
+TARGETS = {"bg96": (0.70, 0.62), "ml307r": (0.90, 0.80)}
+"""Least share of the line's limit: an upload alone, and with AT+CSQ asked every 200 ms."""
+PACE_TOLERANCE = {115_200: 0.02, 921_600: 0.05}
+IDLE_LIMIT = 0.05
+IDLE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value and what it has to be."""
+
+    subject: str
+    what: str
+    value: float
+    limit: float
+    unit: str
+    at_least: bool
+
+    @property
+    def ok(self) -> bool:
+        """Return True when the value is on the right side of its limit."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def row(self) -> str:
+        """Return the line of the table."""
+        scale, digits = (100.0, 1) if self.unit == "%" else (1.0, 0)
+        value = f"{self.value * scale:.{digits}f} {self.unit}"
+        limit = f"{'>=' if self.at_least else '<='} {self.limit * scale:.0f} {self.unit}"
+        return f"{self.subject:<10} {self.what:<58} {value:>10}  {limit:>10}  {'ok' if self.ok else 'MISSED'}"
+
+
+def main() -> int:
+    """Measure everything, print it; return 1 when a target is missed."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--modem", choices=MODEMS, action="append", help="only this modem's uploads (may be repeated)")
+    args = parser.parse_args()
+    stop_on_signals()
+    try:
+        figures = asyncio.run(_measure(args.modem or list(MODEMS)))
+    except (StageError, ModemError, ValueError) as err:
+        print(f"bench: failed: {err}\n{getattr(err, 'tail', '')}".rstrip(), file=sys.stderr)
+        return 1
+    except StoppedError as err:
+        print(f"bench: stopped ({err})", file=sys.stderr)
+        return err.exit_status
+    ok = all(figure.ok for figure in figures)
+    if args.json:
+        rows = [asdict(figure) | {"ok": figure.ok} for figure in figures]
+        print(json.dumps({"ok": ok, "baud": BAUD, "latency_ms": LATENCY_MS, "figures": rows}))
+    else:
+        print(
+            f"{PICTURE_BYTES} bytes at {BAUD} baud with {LATENCY_MS} ms of latency; "
+            f"100 % of the line is {BAUD // 10} bytes per second\n"
+        )
+        print("\n".join(figure.row() for figure in figures))
+    return 0 if ok else 1
+
+
+async def _measure(modems: list[str]) -> list[Figure]:
+    figures: list[Figure] = []
+    for modem in modems:
+        figures += await _uploads(modem)
+    _say("the simulator itself: idle, and its pace")
+    figures.append(await _idle())
+    for baud, tolerance in PACE_TOLERANCE.items():
+        pace = await _pace(baud)
+        figures.append(
+            Figure("simulator", f"deviation from {baud} baud", abs(pace - 1), tolerance, "%", at_least=False)
+        )
+    return figures
+
+
+@asynccontextmanager
+async def _stage(
+    modem: str, *, baud: int = BAUD, latency_ms: float = LATENCY_MS
+) -> AsyncIterator[tuple[VirtualModem, ModemSession, Children, Path]]:
+    """A simulator and an open, registered session to it."""
+    with tempfile.TemporaryDirectory(prefix="cellular-uplink-bench-") as name, Children(Path(name)) as children:
+        folder = Path(name)
+        virtual = await asyncio.to_thread(
+            start_modem, children, folder, modem=modem, baud=str(baud), latency_ms=latency_ms
+        )
+        session = ModemSession(SessionSettings(port=str(virtual.port), baud=baud, apn=ApnSettings(apn="internet")))
+        try:
+            await session.ensure_online()
+            yield virtual, session, children, folder
+        finally:
+            await session.close()
+
+
+async def _uploads(modem: str) -> list[Figure]:
+    alone, polled = TARGETS[modem]
+    async with _stage(modem) as (virtual, session, children, folder):
+        receiver = await asyncio.to_thread(start_receiver, children, folder, tls=False)
+        engine = UploadEngine(session)
+        _say(f"{modem}: an upload alone")
+        share, _ = await _upload(engine, receiver, virtual.trace)
+        figures = [Figure(modem, "share of the line, upload alone", share, alone, "%", at_least=True)]
+        _say(f"{modem}: an upload with AT+CSQ asked every {POLL_EVERY_S * 1000:.0f} ms")
+        driver = session.driver
+        if not isinstance(driver, GenericDriver):
+            raise StageError(f"{modem}: its driver cannot be asked for AT+CSQ")
+        waits: list[tuple[float, float]] = []
+        chunk_times: list[float] = []
+        polling = asyncio.create_task(_poll(driver, waits))
+        try:
+            share, seen = await _upload(engine, receiver, virtual.trace, chunk_times)
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+        await engine.aclose()
+        allowed_ms = 1000 * (seen.chunk_bytes * 10 / BAUD + ANSWER_SLACK_S)
+        slowest_ms = 1000 * max(took for asked, took in waits if chunk_times[0] <= asked <= chunk_times[-1])
+        least = int(0.8 * seen.seconds / POLL_EVERY_S)
+        figures += [
+            Figure(modem, "share of the line, AT+CSQ every 200 ms", share, polled, "%", at_least=True),
+            Figure(modem, "slowest answer to AT+CSQ", slowest_ms, round(allowed_ms), "ms", at_least=False),
+            Figure(modem, "AT+CSQ answered between two sends", seen.polls_between_sends, least, "", at_least=True),
+        ]
+        return figures
+
+
+async def _upload(
+    engine: UploadEngine, receiver: Receiver, trace: Path, chunk_times: list[float] | None = None
+) -> tuple[float, Upload]:
+    """Return the share of the line and what the trace shows; note in `chunk_times` when chunks were out."""
+    times: list[float] = [] if chunk_times is None else chunk_times
+    begin = last_moment_s(trace)
+    picture = Picture(content=os.urandom(PICTURE_BYTES))
+    result = await engine.upload(
+        Destination(url=receiver.url), picture, on_progress=lambda _: times.append(time.monotonic())
+    )
+    if result.error:
+        raise result.error
+    if receiver.received()[-1].body != picture.content:
+        raise StageError("what arrived is not what was sent")
+    seen = read_upload(trace, after_s=begin)
+    head_bytes = result.request_bytes - result.body_bytes
+    return (seen.sent_bytes - head_bytes) / seen.seconds / (BAUD / 10), seen
+
+
+async def _poll(driver: GenericDriver, waits: list[tuple[float, float]]) -> None:
+    """Ask every 200 ms, whether or not the one before is answered; note when and how long each answer took."""
+
+    async def ask() -> None:
+        started = time.monotonic()
+        await driver.read_rssi_dbm()
+        waits.append((started, time.monotonic() - started))
+
+    async with asyncio.TaskGroup() as group:
+        while True:
+            group.create_task(ask())
+            await asyncio.sleep(POLL_EVERY_S)
+
+
+async def _idle() -> Figure:
+    async with _stage("ml307r") as (virtual, _, _, _):
+        before = _cpu_s(virtual.child.process.pid)
+        await asyncio.sleep(IDLE_S)
+        share = (_cpu_s(virtual.child.process.pid) - before) / IDLE_S
+    return Figure("simulator", "share of a core when idle", share, IDLE_LIMIT, "%", at_least=False)
+
+
+async def _pace(baud: int) -> float:
+    """Return the simulator's pace as a share of `baud`: long sends less short ones, so that latency drops out."""
+    sink = await asyncio.start_server(_swallow, "127.0.0.1", 0)
+    port: int = sink.sockets[0].getsockname()[1]
+    async with sink, _stage("ml307r", baud=baud, latency_ms=1) as (_, session, _, _):
+        driver = session.driver
+        if not isinstance(driver, SupportsSockets):
+            raise StageError("the simulated modem offers no sockets")
+        limit = driver.socket_limits.chunk_bytes
+        connection = await driver.open_socket("127.0.0.1", port)
+        times: dict[int, list[float]] = {limit: [], limit // 8: []}
+        for _ in range(7):
+            for size, seen in times.items():
+                started = time.monotonic()
+                await connection.send(bytes(size))
+                seen.append(time.monotonic() - started)
+        connection.close()
+    long, short = (statistics.median(seen) for seen in times.values())
+    return (limit - limit // 8) * 10 / baud / (long - short)
+
+
+async def _swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65_536):
+        pass
+    writer.close()
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Adding and changing destinations."""
+
+from typing import Any
+
+from homeassistant.config_entries import SOURCE_USER, ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import trustme
+
+from custom_components.cellular_uplink.const import SUBENTRY_TYPE_DESTINATION
+
+from .conftest import destination_data, expect_state, state_of
+
+URL = "https://cloud.example/pictures?camera=door"
+
+
+def form(
+    *,
+    extras: dict[str, str] | None = None,
+    authentication: dict[str, str] | None = None,
+    tls: dict[str, Any] | None = None,
+    **changes: str,
+) -> dict[str, Any]:
+    return {
+        "name": "Second",
+        "url": URL,
+        "extras": extras or {},
+        "authentication": authentication or {},
+        "tls": tls or {},
+        **changes,
+    }
+
+
+async def start(hass: HomeAssistant, entry: MockConfigEntry) -> str:
+    result = await hass.config_entries.subentries.async_init(
+        (entry.entry_id, SUBENTRY_TYPE_DESTINATION), context={"source": SOURCE_USER}
+    )
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "user"
+    return result["flow_id"]
+
+
+async def submit(hass: HomeAssistant, flow_id: str, answer: dict[str, Any]) -> Any:
+    result = await hass.config_entries.subentries.async_configure(flow_id, answer)
+    await hass.async_block_till_done()
+    return result
+
+
+def stored(entry: MockConfigEntry, title: str = "Second") -> dict[str, Any]:
+    return next(dict(subentry.data) for subentry in entry.subentries.values() if subentry.title == title)
+
+
+async def test_adds_a_destination(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await submit(hass, await start(hass, entry), form())
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert stored(entry) == destination_data(URL)
+    expect_state(entry, ConfigEntryState.LOADED)
+
+    # It is a device below the modem at once, with an event entity.
+    devices = {device.name: device for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)}
+    device = devices["Second"]
+    assert device.entry_type is dr.DeviceEntryType.SERVICE
+    assert device.via_device_id == devices["Quectel BG96"].id
+    assert state_of(hass, "event.second").state == "unknown"
+
+    # And goes without a trace.
+    hass.config_entries.async_remove_subentry(entry, str(device.config_subentry_id))
+    await hass.async_block_till_done()
+    assert dr.async_get(hass).async_get(device.id) is None
+    assert er.async_get(hass).async_get("event.second") is None
+    expect_state(entry, ConfigEntryState.LOADED)
+
+
+async def test_stores_all_settings(
+    hass: HomeAssistant, entry: MockConfigEntry, certificate_authority: trustme.CA
+) -> None:
+    ca = certificate_authority.cert_pem.bytes().decode()
+    answer = form(
+        method="PUT",
+        format="json",
+        file_field=" image ",
+        extras={"fields": "site: north\n\n note : a: b \n", "headers": "X-Station: 7"},
+        authentication={"auth": "basic", "username": "me", "password": "secret", "token": "unused"},
+        tls={"verify_ssl": True, "ca": f"\n{ca}\n"},
+    )
+    await submit(hass, await start(hass, entry), answer)
+    assert stored(entry) == destination_data(
+        URL,
+        method="PUT",
+        format="json",
+        file_field="image",
+        fields={"site": "north", "note": "a: b"},
+        headers={"X-Station": "7"},
+        auth="basic",
+        username="me",
+        password="secret",
+        ca=ca.strip(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "errors"),
+    [
+        ({"name": " "}, {"name": "invalid_name"}),
+        ({"name": "x" * 101}, {"name": "invalid_name"}),
+        ({"name": "Cloud"}, {"name": "invalid_name"}),
+        ({"url": "ftp://cloud.example"}, {"url": "invalid_url"}),
+        ({"url": "cloud.example"}, {"url": "invalid_url"}),
+        ({"url": "https://me:secret@cloud.example"}, {"url": "invalid_url"}),
+        ({"url": "https://cloud.example/a\r\nX: y"}, {"url": "invalid_url"}),
+        ({"file_field": " "}, {"file_field": "invalid_file_field"}),
+        ({"extras": {"fields": "no colon"}}, {"extras": "invalid_fields"}),
+        ({"extras": {"fields": ": no name"}}, {"extras": "invalid_fields"}),
+        ({"extras": {"fields": "a: 1\na: 2"}}, {"extras": "invalid_fields"}),
+        ({"format": "raw", "extras": {"fields": "a: 1"}}, {"extras": "invalid_fields"}),
+        ({"extras": {"headers": "two words: 1"}}, {"extras": "invalid_headers"}),
+        ({"extras": {"headers": "Host: other"}}, {"extras": "invalid_headers"}),
+        ({"extras": {"headers": "X-Name: Jürgen"}}, {"extras": "invalid_headers"}),
+        ({"authentication": {"auth": "basic"}}, {"authentication": "invalid_username"}),
+        ({"authentication": {"auth": "basic", "username": "a:b"}}, {"authentication": "invalid_username"}),
+        (
+            {"authentication": {"auth": "basic", "username": "a", "password": "b\nc"}},
+            {"authentication": "invalid_password"},
+        ),
+        ({"authentication": {"auth": "bearer"}}, {"authentication": "invalid_token"}),
+        ({"tls": {"ca": "not a certificate"}}, {"tls": "invalid_ca"}),
+        ({"tls": {"ca": "-----BEGIN PRIVATE KEY-----"}}, {"tls": "invalid_ca"}),
+    ],
+)
+async def test_refuses_what_cannot_be_sent(
+    hass: HomeAssistant, entry: MockConfigEntry, changes: dict[str, Any], errors: dict[str, str]
+) -> None:
+    flow_id = await start(hass, entry)
+    result = await submit(hass, flow_id, {**form(), **changes})
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == errors
+    assert result["description_placeholders"]["reason"]
+    result = await submit(hass, flow_id, form())
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_changes_a_destination(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await submit(
+        hass,
+        await start(hass, entry),
+        form(
+            extras={"fields": "a: 1\nb: 2", "headers": "X-A: 1"},
+            authentication={"auth": "basic", "username": "me", "password": "secret"},
+        ),
+    )
+    subentry_id = next(key for key, subentry in entry.subentries.items() if subentry.title == "Second")
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry_id)
+    assert result["step_id"] == "reconfigure"
+    schema = result["data_schema"].schema
+    extras = {str(key): key.description["suggested_value"] for key in schema["extras"].schema.schema}
+    assert extras == {"fields": "a: 1\nb: 2", "headers": "X-A: 1"}
+    authentication = schema["authentication"].schema.schema
+    assert {str(key): (key.description or {}).get("suggested_value") for key in authentication} == {
+        "auth": "basic",
+        "username": "me",
+        "password": None,
+        "token": None,
+    }
+
+    # The name may stay; a secret left empty is kept.
+    answer = form(url="http://cloud.example", authentication={"auth": "basic", "username": "me"})
+    result = await submit(hass, result["flow_id"], answer)
+    assert result["reason"] == "reconfigure_successful"
+    assert stored(entry) == destination_data("http://cloud.example", auth="basic", username="me", password="secret")
+
+    # Another user name needs its own password, and what is not used is forgotten.
+    for auth, expected in (
+        ({"auth": "basic", "username": "you"}, {"auth": "basic", "username": "you"}),
+        ({"auth": "bearer", "token": "t0ken"}, {"auth": "bearer", "token": "t0ken"}),
+        ({"auth": "bearer"}, {"auth": "bearer", "token": "t0ken"}),
+        ({"auth": "none"}, {"auth": "none"}),
+    ):
+        result = await entry.start_subentry_reconfigure_flow(hass, subentry_id)
+        await submit(hass, result["flow_id"], form(name="Third", authentication=auth))
+        assert stored(entry, "Third") == destination_data(URL, **expected)
+    expect_state(entry, ConfigEntryState.LOADED)
+    assert any(
+        device.name == "Third" for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    )
