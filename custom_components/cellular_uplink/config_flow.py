@@ -84,7 +84,6 @@ MODEM_SCHEMA = vol.Schema(
         vol.Required(CONF_BAUDRATE, default=BAUDRATE_AUTO): SelectSelector(
             SelectSelectorConfig(
                 options=[BAUDRATE_AUTO, *BAUDRATES],
-                custom_value=True,
                 mode=SelectSelectorMode.DROPDOWN,
                 translation_key=CONF_BAUDRATE,
             )
@@ -273,8 +272,6 @@ class CellularUplinkConfigFlow(ConfigFlow, domain=DOMAIN):
             return {CONF_APN: "invalid_apn"}
         if data[CONF_OPERATOR] and not (_DIGITS.fullmatch(data[CONF_OPERATOR]) and len(data[CONF_OPERATOR]) in (5, 6)):
             return {SECTION_NETWORK: "invalid_operator"}
-        if data[CONF_BAUDRATE] is not None and not 300 <= data[CONF_BAUDRATE] <= 4_000_000:
-            return {CONF_BAUDRATE: "invalid_baudrate"}
         return {}
 
     def _explain(self, error: ModemError) -> dict[str, str]:
@@ -294,12 +291,12 @@ class CellularUplinkConfigFlow(ConfigFlow, domain=DOMAIN):
 def _entry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an entry stores. A password left empty stays as it was, unless the user name has changed."""
     network: dict[str, Any] = user_input[SECTION_NETWORK]
-    baudrate: str = user_input[CONF_BAUDRATE].strip()
+    baudrate: str = user_input[CONF_BAUDRATE]
     username: str = network.get(CONF_USERNAME, "")
     kept = stored.get(CONF_PASSWORD, "") if username == stored.get(CONF_USERNAME) else ""
     data = {
         CONF_DEVICE: user_input[CONF_DEVICE].strip(),
-        CONF_BAUDRATE: None if baudrate == BAUDRATE_AUTO else int(baudrate) if _DIGITS.fullmatch(baudrate) else 0,
+        CONF_BAUDRATE: None if baudrate == BAUDRATE_AUTO else int(baudrate),
         CONF_APN: user_input.get(CONF_APN, "").strip(),
         CONF_USERNAME: username,
         CONF_PASSWORD: network.get(CONF_PASSWORD) or kept,

@@ -41,9 +41,9 @@ def _known(state: RegistrationState) -> str | None:
     return None if state is RegistrationState.UNKNOWN else state.value
 
 
-def _last_error_text(coordinator: ModemCoordinator) -> str | None:
+def _last_error_text(coordinator: ModemCoordinator) -> str:
     if (last := coordinator.last_error) is None:
-        return None
+        return "none"
     return f"{last.error.kind}: {last.error.code}"
 
 

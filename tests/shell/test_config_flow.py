@@ -91,8 +91,6 @@ async def test_stores_all_settings(hass: HomeAssistant, simulator: Simulator) ->
         ({"network": {"password": "a\x1ab"}}, {"network": "invalid_password"}),
         ({"network": {"operator": "Telekom"}}, {"network": "invalid_operator"}),
         ({"network": {"operator": "1234567"}}, {"network": "invalid_operator"}),
-        ({"baudrate": "fast"}, {"baudrate": "invalid_baudrate"}),
-        ({"baudrate": "12"}, {"baudrate": "invalid_baudrate"}),
     ],
 )
 async def test_refuses_settings_before_touching_the_port(

@@ -373,7 +373,7 @@ async def test_refuses_what_cannot_be_sent(
     assert (caught.value.translation_placeholders or {})["field"] == field
     assert not picture_server.received
     assert state_of(hass, "event.cloud").state == "unknown"
-    assert state_of(hass, "sensor.quectel_bg96_last_error").state == "unknown"
+    assert state_of(hass, "sensor.quectel_bg96_last_error").state == "none"
 
 
 async def test_refuses_what_is_no_destination(
