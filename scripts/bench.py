@@ -22,6 +22,7 @@ from modem.errors import ModemError
 from modem.session import ModemSession, SessionSettings
 from modem.upload.engine import UploadEngine
 from modem.upload.request import Destination, Picture
+from modem.upload.result import Progress
 from stage.children import Children, StageError, StoppedError, stop_on_signals
 from stage.receiver import Receiver, start_receiver
 from stage.virtual_modem import MODEMS, VirtualModem, start_modem
@@ -35,6 +36,7 @@ ANSWER_SLACK_S = 0.1
 TARGETS = {"bg96": (0.70, 0.62), "ml307r": (0.90, 0.80)}
 """Least share of the line's limit: an upload alone, and with AT+CSQ asked every 200 ms."""
 PACE_TOLERANCE = {115_200: 0.02, 921_600: 0.05}
+UNPLUGGED_MS = 2000.0
 IDLE_LIMIT = 0.05
 IDLE_S = 3.0
 
@@ -143,6 +145,8 @@ async def _uploads(modem: str) -> list[Figure]:
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
+        _say(f"{modem}: unplugging in the middle of an upload")
+        unplugged_s = await _unplug(engine, receiver, virtual)
         await engine.aclose()
         allowed_ms = 1000 * (seen.chunk_bytes * 10 / BAUD + ANSWER_SLACK_S)
         slowest_ms = 1000 * max(took for asked, took in waits if chunk_times[0] <= asked <= chunk_times[-1])
@@ -151,6 +155,7 @@ async def _uploads(modem: str) -> list[Figure]:
             Figure(modem, "share of the line, AT+CSQ every 200 ms", share, polled, "%", at_least=True),
             Figure(modem, "slowest answer to AT+CSQ", slowest_ms, round(allowed_ms), "ms", at_least=False),
             Figure(modem, "AT+CSQ answered between two sends", seen.polls_between_sends, least, "", at_least=True),
+            Figure(modem, "from unplugging to the error", 1000 * unplugged_s, UNPLUGGED_MS, "ms", at_least=False),
         ]
         return figures
 
@@ -172,6 +177,22 @@ async def _upload(
     seen = read_upload(trace, after_s=begin)
     head_bytes = result.request_bytes - result.body_bytes
     return (seen.sent_bytes - head_bytes) / seen.seconds / (BAUD / 10), seen
+
+
+async def _unplug(engine: UploadEngine, receiver: Receiver, virtual: VirtualModem) -> float:
+    """Return seconds from the end of the port, in the middle of an upload, to the upload's error."""
+    when: list[float] = []
+
+    def pull(progress: Progress) -> None:
+        if not when and progress.sent_bytes > PICTURE_BYTES // 4:
+            when.append(time.monotonic())
+            virtual.child.process.kill()
+
+    picture = Picture(content=os.urandom(PICTURE_BYTES))
+    result = await engine.upload(Destination(url=receiver.url), picture, on_progress=pull)
+    if result.error is None or result.error.code != "port_lost":
+        raise StageError(f"unplugging ended in {result.error or 'success'}")
+    return time.monotonic() - when[0]
 
 
 async def _poll(driver: GenericDriver, waits: list[tuple[float, float]]) -> None:
