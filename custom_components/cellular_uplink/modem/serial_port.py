@@ -14,6 +14,8 @@ from .errors import LinkError
 _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_BAUD = 115200
+CLOSE_S = 2.0
+"""A system that takes longer to close a port that is given up anyway is not waited for."""
 
 _FAILURES = (OSError, TimeoutError, ValueError, serialx.SerialException)
 """serialx raises native OSErrors for most failures; its own exception is no OSError."""
@@ -106,7 +108,8 @@ class SerialPort:
         """Close at once, throwing away what was not sent yet; never raises for a port that is gone already."""
         self._writer.transport.abort()
         try:
-            await self._writer.wait_closed()
+            async with asyncio.timeout(CLOSE_S):
+                await self._writer.wait_closed()
         except _FAILURES as err:
             _LOGGER.debug("the port was gone when it was closed: %s", _reason(err))
 
