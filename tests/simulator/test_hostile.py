@@ -15,13 +15,13 @@ _COMMANDS: dict[str, str] = {
         "+QICLOSE +QISTATE +QISWTMD +QICFG +QISDE +QIDNSGIP +QIGETERROR +QCSQ +QENG +QINDCFG +QNWINFO +QURCCFG +QCFG "
         "+QHTTPCFG +QHTTPURL +QHTTPGET +QHTTPPOST +QHTTPPOSTFILE +QHTTPREAD +QHTTPREADFILE +QFLDS +QFLST +QFDEL "
         "+QFUPL +QFDWL +QFOPEN +QFREAD +QFWRITE +QFSEEK +QFPOSITION +QFTUCAT +QFCLOSE +QSSLCFG +QSSLOPEN +QSSLSEND "
-        "+QSSLRECV +QSSLCLOSE +QSSLSTATE +QPING +QNTP +QSCLK +IFC E V &F &W S0 O H"
+        "+QSSLRECV +QSSLCLOSE +QSSLSTATE +QPING +QNTP +QSCLK +IFC E &F &W S0 O H"
     ),
     "ml307r": (
         "+CMEE +CFUN +COPS +CPIN +CEREG +CGATT +CGDCONT +MIPCALL +MIPCFG +MIPOPEN +MIPSEND +MIPRD +MIPSACK +MIPSTATE "
         "+MIPCLOSE +MIPMODE +MIPTKA +MDNSGIP +MHTTPCREATE +MHTTPCFG +MHTTPHEADER +MHTTPCONTENT +MHTTPREQUEST "
         "+MHTTPREAD +MHTTPDEL +MHTTPTERM +MSSLCFG +MSSLCERTWR +MSSLKEYWR +MSSLLIST +MUESTATS +MLPMCFG "
-        "+MUECONFIG +IFC E V &F &W O"
+        "+MUECONFIG +IFC E &F &W O"
     ),
 }
 _ARGUMENT = st.one_of(
@@ -48,7 +48,7 @@ def _lines(model: str) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("model", ["bg96", "ml307r"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_wrong_order(port: Open, model: str, data: st.DataObject) -> None:
     """Known commands with any arguments in any order; payload that is asked for is cut short."""
@@ -71,7 +71,7 @@ def _answers(at: Port, model: str) -> None:
     at.until({"bg96": b"\r\nBG96\r\n\r\nOK\r\n", "ml307r": b"\r\nML307R\r\n\r\nOK\r\n"}[model])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(
         st.one_of(
