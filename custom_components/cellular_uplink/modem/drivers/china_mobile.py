@@ -11,7 +11,8 @@ from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import AtEncoder, Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Identity, IpType, SocketLimits
-from .generic import GenericDriver, wait_event
+from .china_mobile_http import ChinaMobileHttp
+from .generic import wait_event
 from .sockets import BaseSocket, SocketIds
 
 CHUNK_BYTES = 8192
@@ -47,14 +48,18 @@ _NOT_IN_USE = "551"
 _PARAMETER = "50"
 
 
-class ChinaMobileDriver(GenericDriver):
+class ChinaMobileDriver(ChinaMobileHttp):
     """ML307R and ML307A: packet data by MIPCALL, sockets in push mode by MIPOPEN and MIPSEND."""
 
     family = "china_mobile"
     # A backslash starts an escape in some modes of these modems, and strings cannot hold a quote (HTTP 3.4).
     encoder: ClassVar[AtEncoder] = AtEncoder()
     rules: ClassVar[CodecRules] = CodecRules(
-        counted=(CountedRule(re.compile(rb'\+MIPURC: ?"rtcp", ?\d, ?(\d+),'), ends_line=False),),
+        counted=(
+            CountedRule(re.compile(rb'\+MIPURC: ?"rtcp", ?\d, ?(\d+),'), ends_line=False),
+            CountedRule(re.compile(rb'\+MHTTPURC: ?"header", ?\d, ?\d+, ?(\d+),'), ends_line=False),
+            CountedRule(re.compile(rb'\+MHTTPURC: ?"content", ?\d, ?\d+, ?\d+, ?(\d+),'), ends_line=False),
+        ),
         unterminated=(re.compile(rb'\+MHTTPURC: ?"ind", ?\d'),),
     )
     banners: ClassVar[tuple[bytes, ...]] = (b"+MATREADY", b"REBOOTING", b"POWER OFF")
@@ -257,6 +262,7 @@ class ChinaMobileDriver(GenericDriver):
         self._break_sockets(LinkError("modem_restarted", "The modem restarted"))
 
     def _break_sockets(self, error: ModemError) -> None:
+        self.mhttp_broke(error)
         for socket in tuple(self._sockets.values()):
             socket.broke(error)
 

@@ -10,7 +10,8 @@ from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Identity, IpType, Signal, SocketLimits
-from .generic import GenericDriver, field_number, wait_event
+from .generic import field_number, wait_event
+from .quectel_http import QuectelHttp
 from .sockets import BaseSocket, SocketIds
 
 CHUNK_BYTES = 1460
@@ -48,7 +49,7 @@ _ERRORS = {
 _NETWORK_CODES = frozenset({"561", "562", "570", "573"})
 
 
-class QuectelDriver(GenericDriver):
+class QuectelDriver(QuectelHttp):
     """BG96, BG95, BG77, EC2x, EG9x: packet data by QIACT, sockets in buffer mode by QIOPEN, QISEND and QIRD."""
 
     family = "quectel"
@@ -312,6 +313,7 @@ class QuectelDriver(GenericDriver):
         self._break_sockets(LinkError("modem_restarted", "The modem restarted"))
 
     def _break_sockets(self, error: ModemError) -> None:
+        self.http_broke(error)
         for socket in tuple(self._sockets.values()):
             socket.broke(error)
 

@@ -46,7 +46,11 @@ class Workaround:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAttempt:
-    """One way to send the request: in which order they are tried is the plan. `port_held_s`: see DESIGN rule 2."""
+    """One way to send the request: in which order they are tried is the plan.
+
+    `port_held_s`: how long one command holds the port, where that is for more than a socket's chunk. `in_chunks`: the
+    request is written into the modem's file piece by piece (QFOPEN, QFWRITE), so that others get the port in between.
+    """
 
     route: RouteName
     command: HttpCommand | None = None
@@ -55,6 +59,7 @@ class PlannedAttempt:
     workarounds: tuple[Workaround, ...] = ()
     why: str = ""
     port_held_s: float = 0.0
+    in_chunks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,5 +118,5 @@ class Capabilities:
     has_sockets: bool = False
     http_commands: tuple[HttpCommand, ...] = ()
     max_request_bytes: int = 0
-    """Most the modem's HTTP client takes (for China Mobile IoT: of body); 0 where it has none."""
+    """Most the modem's HTTP client takes (for China Mobile IoT: of body); 0 where it has none, or names no limit."""
     has_modem_tls: bool = False
