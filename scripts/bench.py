@@ -19,9 +19,11 @@ import time
 from modem.drivers.base import ApnSettings, SupportsSockets
 from modem.drivers.generic import GenericDriver
 from modem.errors import ModemError
+from modem.serial_port import SerialPort
 from modem.session import ModemSession, SessionSettings
 from modem.upload.engine import UploadEngine
 from modem.upload.request import Destination, Picture
+from modem.upload.result import Progress
 from stage.children import Children, StageError, StoppedError, stop_on_signals
 from stage.receiver import Receiver, start_receiver
 from stage.virtual_modem import MODEMS, VirtualModem, start_modem
@@ -35,6 +37,9 @@ ANSWER_SLACK_S = 0.1
 TARGETS = {"bg96": (0.70, 0.62), "ml307r": (0.90, 0.80)}
 """Least share of the line's limit: an upload alone, and with AT+CSQ asked every 200 ms."""
 PACE_TOLERANCE = {115_200: 0.02, 921_600: 0.05}
+PACE_BYTES = 80_000
+SEVERAL = 3
+UNPLUGGED_MS = 2000.0
 IDLE_LIMIT = 0.05
 IDLE_S = 3.0
 
@@ -98,10 +103,12 @@ async def _measure(modems: list[str]) -> list[Figure]:
     _say("the simulator itself: idle, and its pace")
     figures.append(await _idle())
     for baud, tolerance in PACE_TOLERANCE.items():
-        pace = await _pace(baud)
-        figures.append(
-            Figure("simulator", f"deviation from {baud} baud", abs(pace - 1), tolerance, "%", at_least=False)
-        )
+        off = await _pace(baud)
+        figures.append(Figure("simulator", f"off {baud} baud, 80 kB both ways", off, tolerance, "%", at_least=False))
+    _say(f"{SEVERAL} simulators at once")
+    baud, tolerance = next(iter(PACE_TOLERANCE.items()))
+    off = max(await asyncio.gather(*(_pace(baud) for _ in range(SEVERAL))))
+    figures.append(Figure("simulator", f"off {baud} baud, {SEVERAL} at once", off, tolerance, "%", at_least=False))
     return figures
 
 
@@ -143,6 +150,8 @@ async def _uploads(modem: str) -> list[Figure]:
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
+        _say(f"{modem}: unplugging in the middle of an upload")
+        unplugged_s = await _unplug(engine, receiver, virtual)
         await engine.aclose()
         allowed_ms = 1000 * (seen.chunk_bytes * 10 / BAUD + ANSWER_SLACK_S)
         slowest_ms = 1000 * max(took for asked, took in waits if chunk_times[0] <= asked <= chunk_times[-1])
@@ -151,6 +160,7 @@ async def _uploads(modem: str) -> list[Figure]:
             Figure(modem, "share of the line, AT+CSQ every 200 ms", share, polled, "%", at_least=True),
             Figure(modem, "slowest answer to AT+CSQ", slowest_ms, round(allowed_ms), "ms", at_least=False),
             Figure(modem, "AT+CSQ answered between two sends", seen.polls_between_sends, least, "", at_least=True),
+            Figure(modem, "from unplugging to the error", 1000 * unplugged_s, UNPLUGGED_MS, "ms", at_least=False),
         ]
         return figures
 
@@ -172,6 +182,22 @@ async def _upload(
     seen = read_upload(trace, after_s=begin)
     head_bytes = result.request_bytes - result.body_bytes
     return (seen.sent_bytes - head_bytes) / seen.seconds / (BAUD / 10), seen
+
+
+async def _unplug(engine: UploadEngine, receiver: Receiver, virtual: VirtualModem) -> float:
+    """Return seconds from the end of the port, in the middle of an upload, to the upload's error."""
+    when: list[float] = []
+
+    def pull(progress: Progress) -> None:
+        if not when and progress.sent_bytes > PICTURE_BYTES // 4:
+            when.append(time.monotonic())
+            virtual.child.process.kill()
+
+    picture = Picture(content=os.urandom(PICTURE_BYTES))
+    result = await engine.upload(Destination(url=receiver.url), picture, on_progress=pull)
+    if result.error is None or result.error.code != "port_lost":
+        raise StageError(f"unplugging ended in {result.error or 'success'}")
+    return time.monotonic() - when[0]
 
 
 async def _poll(driver: GenericDriver, waits: list[tuple[float, float]]) -> None:
@@ -197,7 +223,12 @@ async def _idle() -> Figure:
 
 
 async def _pace(baud: int) -> float:
-    """Return the simulator's pace as a share of `baud`: long sends less short ones, so that latency drops out."""
+    """Return how far the simulator is off `baud`, the worse of both directions, over 80 kB each."""
+    return max(abs(await _pace_in(baud) - 1), abs(await _pace_out(baud) - 1))
+
+
+async def _pace_in(baud: int) -> float:
+    """Host to modem, as a share of `baud`: long sends less short ones, so that latency drops out."""
     sink = await asyncio.start_server(_swallow, "127.0.0.1", 0)
     port: int = sink.sockets[0].getsockname()[1]
     async with sink, _stage("ml307r", baud=baud, latency_ms=1) as (_, session, _, _):
@@ -207,7 +238,7 @@ async def _pace(baud: int) -> float:
         limit = driver.socket_limits.chunk_bytes
         connection = await driver.open_socket("127.0.0.1", port)
         times: dict[int, list[float]] = {limit: [], limit // 8: []}
-        for _ in range(7):
+        for _ in range(PACE_BYTES // limit):
             for size, seen in times.items():
                 started = time.monotonic()
                 await connection.send(bytes(size))
@@ -215,6 +246,36 @@ async def _pace(baud: int) -> float:
         connection.close()
     long, short = (statistics.median(seen) for seen in times.values())
     return (limit - limit // 8) * 10 / baud / (long - short)
+
+
+async def _pace_out(baud: int) -> float:
+    """Modem to host, as a share of `baud`: every byte of the wire counts, whatever it means."""
+
+    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(PACE_BYTES))
+        await writer.drain()
+        writer.close()
+
+    source = await asyncio.start_server(pour, "127.0.0.1", 0)
+    port: int = source.sockets[0].getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="cellular-uplink-bench-") as name, Children(Path(name)) as children:
+        virtual = await asyncio.to_thread(start_modem, children, Path(name), modem="ml307r", baud=str(baud))
+        line = await SerialPort.open(str(virtual.port), baud=baud)
+        try:
+            async with source:
+                await line.write(f'AT+MIPOPEN=0,"TCP","127.0.0.1",{port}\r'.encode())
+                wire = b""
+                while b"+MIPURC" not in wire:
+                    wire += await line.read()
+                begin, count = time.monotonic(), 0
+                while b'"disconn"' not in wire:
+                    data = await line.read()
+                    count += len(data)
+                    wire = (wire + data)[-200:]
+                seconds = time.monotonic() - begin
+        finally:
+            await line.aclose()
+    return count * 10 / baud / seconds
 
 
 async def _swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

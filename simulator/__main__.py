@@ -18,8 +18,12 @@ async def _serve(options: Options) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         async with SimulatedModem(options) as modem:
-            sys.stdout.write(json.dumps({"port": modem.port, "pid": os.getpid()}) + "\n")
+            ready: dict[str, str | int] = {"port": modem.port, "pid": os.getpid()}
+            if modem.tcp is not None:
+                ready["tcp"] = modem.tcp
+            sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
+            await modem.listen_to_input()
             stopped = asyncio.create_task(stop.wait())
             failed = asyncio.create_task(modem.wait())
             await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)

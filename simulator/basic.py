@@ -5,13 +5,16 @@ from simulator.modem import Modem
 from simulator.parser import Form
 from simulator.registry import Area, Call, at
 
+# V.250 and M-AT 2; S0 is 0 in bg96.md's table of what AT&W stores.
+_REGISTERS = {"S0": 0, "S3": 13, "S4": 10, "S5": 8, "S7": 0, "S10": 15}
+
 
 class Basic(Area):
     """Echo, result codes, rates and profiles."""
 
     def __init__(self, modem: Modem) -> None:
         super().__init__(modem)
-        self._flow = (0, 0)
+        self._registers: dict[str, int] = {}
 
     @at("E")
     async def echo(self, call: Call) -> None:
@@ -44,15 +47,20 @@ class Basic(Area):
         call.number(0, 0, 0, 0)
         factory = call.part.name == "&F"
         call.session.profile = self.modem.factory_profile if factory else self.modem.stored_profile
+        self.modem.registration.restore_reports(factory=factory)
+        if factory:
+            self._registers.clear()
         call.reply.verbose = call.session.profile.verbose
 
     @at("&W")
     async def store(self, call: Call) -> None:
-        """Store echo, quiet and verbose (M-AT 12.3: not CMEE)."""
+        """Store echo, quiet, verbose, the rate and the registration reports (M-AT 12.3: not CMEE, not IFC)."""
         call.number(0, 0, 0, 0)
         profile = call.session.profile
         stored = self.modem.stored_profile
         self.modem.stored_profile = type(profile)(profile.echo, profile.quiet, profile.verbose, stored.cmee)
+        self.modem.stored_rate = self.modem.rate
+        self.modem.registration.store_reports()
 
     @at("&D", "&C", "X", "L", "M")
     async def accepted(self, call: Call) -> None:
@@ -61,11 +69,12 @@ class Basic(Area):
 
     @at("S0", "S3", "S4", "S5", "S7", "S10")
     async def registers(self, call: Call) -> None:
-        """S registers: taken, not kept."""
+        """S registers: kept, without effect."""
+        name = call.part.name
         if call.form is Form.READ:
-            call.info("000")
+            call.info(f"{self._registers.get(name, _REGISTERS[name]):03d}")
         else:
-            call.number(0, 0, 255)
+            self._registers[name] = call.number(0, 0, 255)
 
     @at("O")
     async def online(self, call: Call) -> None:
@@ -90,20 +99,24 @@ class Basic(Area):
             wanted = call.number(0, 0, 4_000_000)
             if wanted not in rates:
                 raise self.modem.bad_parameter()
+            if self.modem.mux and self.modem.switches.text("cmux_ipr") == "error":
+                raise CommandFailedError  # field.md B2 entry 10
             call.then.append(lambda: self._switch(wanted))
 
     def _switch(self, baud: int) -> None:
         self.modem.rate = baud
+        if self.modem.stores_rate:
+            self.modem.stored_rate = baud
         self.modem.line.switch_baud(baud)
 
     @at("+IFC", test="+IFC: (0,2),(0,2)")
     async def flow_control(self, call: Call) -> None:
-        """Kept, without effect on a pseudo-terminal (M-AT 3.3)."""
+        """What the modem does with CTS and RTS (M-AT 3.3); see the switch overrun."""
         call.expect(Form.READ, Form.WRITE)
         if call.form is Form.READ:
-            call.info(f"+IFC: {self._flow[0]},{self._flow[1]}")
+            call.info("+IFC: {},{}".format(*self.modem.flow_control))
             return
         values = call.number(0, 0, 2), call.number(1, 0, 2, 0)
         if 1 in values:
             raise CommandFailedError
-        self._flow = values
+        self.modem.flow_control = values

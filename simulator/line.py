@@ -13,6 +13,7 @@ import termios
 import tty
 
 from simulator.clock import Timers, now
+from simulator.faults.bytes import Spoiler
 from simulator.host_watch import HostWatch
 from simulator.trace import Trace, render
 
@@ -39,6 +40,7 @@ class _Piece:
     ready_at: float
     note: str | None
     baud: int | None = None
+    pause_s: float = 0.0
     start: float = -1.0
     sent: int = 0
 
@@ -55,9 +57,16 @@ class Line:
         self._timers = timers
         self._trace = trace
         self._random = random.Random(719)  # noqa: S311 - noise, and the same one every time
-        self._master, self._slave = pty.openpty()
-        self.port = os.ttyname(self._slave)
         self.baud = baud
+        self.split_s = 0.0
+        self.spoiler: Spoiler | None = None
+        self.plugged: list[Callable[[], None]] = []
+        self.unplugged: list[Callable[[], None]] = []
+        self.rate_changed: list[Callable[[], None]] = []
+        self._held = False
+        self._out_left = 0
+        self._out_action: Callable[[], None] | None = None
+        self.bytes_out = 0
         self.autobaud_rates: frozenset[int] = frozenset()
         self._hunting = False
         self._hunted = b""
@@ -73,8 +82,15 @@ class Line:
         self._room: asyncio.Event = asyncio.Event()
         self._room.set()
         self._closed = False
+        self._master = self._slave = -1
+        self.port = ""
+        self._make_port()
+
+    def _make_port(self) -> None:
+        self._master, self._slave = pty.openpty()
+        self.port = os.ttyname(self._slave)
         tty.setraw(self._slave)
-        self._set_slave_speed(baud or 115200)
+        self._set_slave_speed(self.baud or 115200)
         os.set_blocking(self._master, False)
         self._watch = HostWatch(self.port)
 
@@ -90,6 +106,9 @@ class Line:
     def open(self, receiver: Receiver) -> None:
         """Start listening: `receiver(data, end, byte_time)`, `end` being the last byte's arrival."""
         self._receiver = receiver
+        self._attend()
+
+    def _attend(self) -> None:
         if self._watch.fd is not None:
             self._loop.add_reader(self._watch.fd, self._host_changed)
         self._listen()
@@ -98,13 +117,72 @@ class Line:
         """Hang up; a host that has the port open gets an I/O error."""
         self._closed = True
         self._queue.clear()
-        self._loop.remove_reader(self._master)
+        self._room.set()
+        self._drop_port()
+
+    def _drop_port(self) -> None:
+        if self._master < 0:
+            return
+        self._unlisten()
         self._loop.remove_writer(self._master)
+        self._waiting_writable = False
         if self._watch.fd is not None:
             self._loop.remove_reader(self._watch.fd)
         self._watch.close()
         os.close(self._slave)
         os.close(self._master)
+        self._master = self._slave = -1
+
+    @property
+    def is_plugged(self) -> bool:
+        """Whether there is a port."""
+        return self._master >= 0
+
+    def host_has_flow_control(self) -> bool:
+        """Whether the host has switched on RTS/CTS on its side."""
+        if self._master < 0:
+            return False
+        return bool(int(termios.tcgetattr(self._master)[2]) & termios.CRTSCTS)
+
+    # Faults
+
+    def unplug(self) -> None:
+        """Take the port away; the modem does not notice and goes on talking."""
+        self._drop_port()
+        for action in self.unplugged:
+            action()
+        self._pump()
+
+    def plug(self) -> None:
+        """Bring a port back, under a new name."""
+        if self._master >= 0 or self._closed:
+            return
+        self._make_port()
+        self._attend()
+        for action in self.plugged:
+            action()
+        self._pump()
+
+    def hold(self) -> None:
+        """Say nothing until released."""
+        self._held = True
+
+    def release(self) -> None:
+        """Say what was held back."""
+        self._held = False
+        self._tx_free_at = max(self._tx_free_at, now())
+        self._pump()
+
+    def purge(self) -> None:
+        """Forget what has not gone out yet."""
+        self._queue.clear()
+        self._backlog = 0
+        self._tx_free_at = min(self._tx_free_at, now())
+        self._room.set()
+
+    def after_out(self, count: int, action: Callable[[], None] | None) -> None:
+        """Do something right after this many more bytes have gone out."""
+        self._out_left, self._out_action = count, action
 
     @property
     def byte_time(self) -> float:
@@ -124,8 +202,21 @@ class Line:
         if self._backlog > _ROOM_BYTES:
             self._room.clear()
         shown = render(data) if note == "" else note
-        self._queue.append(_Piece(data, now() if ready_at is None else ready_at, shown))
+        ready_at = now() if ready_at is None else ready_at
+        pieces = self.spoiler.spoil(data) if self.spoiler and self.spoiler.active else [(data, 0.0)]
+        if pieces != [(data, 0.0)]:
+            self._spoiled(pieces, len(data), ready_at, shown)
+        else:
+            self._queue.append(_Piece(data, ready_at, shown))
         self._pump()
+
+    def _spoiled(self, pieces: list[tuple[bytes, float]], size: int, ready_at: float, note: str | None) -> None:
+        self._backlog += sum(len(data) for data, _ in pieces) - size
+        if note is not None:
+            note += " (spoiled)"
+        for index, (data, pause_s) in enumerate(pieces):
+            last = index == len(pieces) - 1
+            self._queue.append(_Piece(data, ready_at, note if last else None, pause_s=pause_s))
 
     def switch_baud(self, baud: int) -> None:
         """Change the rate once everything written so far has gone (M-AT 3.5)."""
@@ -144,25 +235,37 @@ class Line:
             await self._timers.sleep_until(max(now() + 0.0005, start + self._backlog * self.byte_time))
 
     def _pump(self) -> None:
-        while self._queue and not self._waiting_writable:
+        while self._queue and not self._waiting_writable and not self._held:
             moment = now()
             piece = self._queue[0]
             if piece.start < 0:
                 piece.start = max(piece.ready_at, self._tx_free_at)
+                if piece.pause_s:
+                    piece.start = max(piece.start, moment) + piece.pause_s
             if moment < piece.start:
                 self._wake(piece.start)
                 return
             size = len(piece.data)
-            byte_time = self.byte_time
+            byte_time = max(self.byte_time, self.split_s)
             due = min(size, int((moment - piece.start) / byte_time + 1e-3)) if byte_time else size
+            if self.split_s:
+                due = min(due, piece.sent + 1)
             if due > piece.sent:
+                if due == size and piece.note is not None and not self._out_action:
+                    # Before the host can see the last byte, so that it finds the line in the trace then.
+                    self._trace.modem(piece.note, piece.start + size * byte_time)
+                    piece.note = None
                 piece.sent += self._put(piece.data[piece.sent : due])
+                if piece is not (self._queue[0] if self._queue else None):
+                    return  # what happened at this byte has emptied the queue
                 if piece.sent < due:
+                    if self._master < 0 or self._held:
+                        continue
                     self._waiting_writable = True
                     self._loop.add_writer(self._master, self._writable)
                     return
             if piece.sent < size:
-                step = max(1, int(_SLICE_S / byte_time))
+                step = 1 if self.split_s else max(1, int(_SLICE_S / byte_time))
                 self._wake(piece.start + min(size, piece.sent + step) * byte_time)
                 return
             self._finish(piece, piece.start + size * byte_time)
@@ -178,6 +281,8 @@ class Line:
         if piece.baud is not None:
             self.baud = piece.baud if self.baud else None
             self._trace.remark(f"modem at {piece.baud} baud")
+            for action in self.rate_changed:
+                action()
 
     def _wake(self, when: float) -> None:
         if self._wake_at is None or when < self._wake_at:
@@ -195,6 +300,20 @@ class Line:
         self._pump()
 
     def _put(self, data: bytes) -> int:
+        if self._out_action:
+            data = data[: self._out_left]
+        done = self._put_some(data)
+        self.bytes_out += done
+        if self._out_action:
+            self._out_left -= done
+            if self._out_left <= 0:
+                action, self._out_action = self._out_action, None
+                action()
+        return done
+
+    def _put_some(self, data: bytes) -> int:
+        if self._master < 0:
+            return len(data)
         self._host_changed()
         if not self._watch.present or self._hunting:
             return len(data)
@@ -231,7 +350,7 @@ class Line:
                 self._listen()
 
     def _listen(self) -> None:
-        if not self._reading and not self._rx_paused:
+        if not self._reading and not self._rx_paused and self._master >= 0:
             self._reading = True
             self._loop.add_reader(self._master, self._readable)
 
@@ -269,7 +388,7 @@ class Line:
         if self._closed:
             return
         self._deliver(data, end, byte_time, speed)
-        if not self._rx_paused:
+        if not self._rx_paused and self._master >= 0:
             self._take(end)
 
     def _deliver(self, data: bytes, end: float, byte_time: float, speed: int) -> None:

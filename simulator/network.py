@@ -47,7 +47,10 @@ class Registration(Area):
         self._wanted: str | None = None
         self._format = 0
         self._reports = {"+CREG": 0, "+CGREG": 0, "+CEREG": 0}
+        self._stored_reports = dict(self._reports)
         self._search = 0
+        self.target = modem.options.registration
+        self._gone: Status | None = None
         self.changed: list[Callable[[Status], None]] = []
         sim.changed.append(self.search)
 
@@ -66,13 +69,21 @@ class Registration(Area):
         """Start again, unregistered and unreported."""
         self._search += 1
         self.function, self._selection, self._wanted, self._format = 1, 0, None, 0
-        self._reports = dict.fromkeys(self._reports, 0)
         self._set(Status.IDLE)
+        self.restore_reports(factory=False)
+
+    def store_reports(self) -> None:
+        """AT&W."""
+        self._stored_reports = dict(self._reports)
+
+    def restore_reports(self, *, factory: bool) -> None:
+        """AT&F, ATZ and a reboot."""
+        self._reports = dict.fromkeys(self._reports, 0) if factory else dict(self._stored_reports)
 
     def begin(self) -> None:
         """Be where a search would end."""
         if self._may_search():
-            self._set(_END_OF_SEARCH[self.modem.options.registration])
+            self._set(_END_OF_SEARCH[self.target] if self._gone is None else self._gone)
 
     def search(self) -> None:
         """Look for a network."""
@@ -80,12 +91,32 @@ class Registration(Area):
         if not self._may_search():
             self._set(Status.IDLE)
             return
+        if self._gone is not None:
+            self._set(self._gone)
+            return
         self._set(Status.SEARCHING)
         if self._wanted is not None and self._wanted != self.modem.switches.text("plmn"):
             return
         mine = self._search
-        end = _END_OF_SEARCH[self.modem.options.registration]
+        end = _END_OF_SEARCH[self.target]
         self.modem.later(self.modem.switches.seconds("search_s"), lambda: self._found(mine, end))
+
+    def lose(self, status: str) -> None:
+        """The network is gone, until it is found again."""
+        self._search += 1
+        self._gone = Status[status.upper()]
+        self._set(self._gone)
+
+    def found_again(self) -> None:
+        """The network is back; it has to be searched for."""
+        self._gone = None
+        self.search()
+
+    def aim(self, target: Target) -> None:
+        """Another end of the search, now and from now on."""
+        self.target = target
+        self._search += 1
+        self.begin()
 
     def _found(self, search: int, end: Status) -> None:
         if search == self._search:

@@ -1,17 +1,21 @@
 """What a simulated modem is started with."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import enum
 from pathlib import Path
+import sys
+from typing import override
 
+from simulator import faults as faults_of
+from simulator.faults import Value
+from simulator.listing import listing
+from simulator.profiles import FirmwareProfile, find
 from simulator.switches import BG96, ML307R, Switches, UnknownSwitchError, describe
 
 # The rate a modem may be started at (bg96.md 6.3, ml307r.md 2).
 _BAUD_RANGE = range(300, 4_000_001)
-# Firmware without a known defect (bg96.md 1.3 and 1.4); release seen on a real unit (ml307r.md 1.3).
-DEFAULT_FIRMWARE = {BG96: "BG96MAR02A07M1G_01.018.01.018", ML307R: "ML307R-DC-MBRH0S01"}
 DEFAULT_IMEI = "861536030196001"
 DEFAULT_IMSI = "262010000000001"
 DEFAULT_ICCID = "89490200001234567890"
@@ -24,6 +28,8 @@ class SimStart(enum.Enum):
     ABSENT = "absent"
     PIN = "pin"
     PUK = "puk"
+    FAILURE = "failure"
+    BUSY = "busy"
 
 
 class Target(enum.Enum):
@@ -54,6 +60,19 @@ class Options:
     imei: str = DEFAULT_IMEI
     imsi: str = DEFAULT_IMSI
     iccid: str = DEFAULT_ICCID
+    faults: tuple[tuple[str, Mapping[str, Value]], ...] = ()
+    control: str | None = None
+    tcp: int | None = None
+
+    @property
+    def profile(self) -> FirmwareProfile:
+        """What this firmware is reported to do wrong."""
+        return find(self.model, self.firmware)
+
+    def effect(self, name: str) -> str:
+        """How one thing behaves: as the switch of this name says, or else the firmware's profile."""
+        value = self.switches.text(name)
+        return self.profile.effects.get(name, "") if value == "profile" else value
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -65,7 +84,7 @@ def parse(arguments: Sequence[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--modem", choices=[BG96, ML307R], required=True, help="model")
-    parser.add_argument("--firmware", type=_printable, help="firmware string")
+    parser.add_argument("--firmware", type=_printable, help="profile or firmware string (see --list)")
     parser.add_argument("--baud", type=_baud, default=115200, metavar="N|unpaced", help="line rate (115200)")
     parser.add_argument("--latency-ms", type=_milliseconds, default=5.0, metavar="MS", help="reply latency (5)")
     parser.add_argument("--link", type=Path, metavar="PATH", help="make PATH a symbolic link to the port")
@@ -78,11 +97,19 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--imei", type=_digits, default=DEFAULT_IMEI)
     parser.add_argument("--imsi", type=_digits, default=DEFAULT_IMSI)
     parser.add_argument("--iccid", type=_printable, default=DEFAULT_ICCID)
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="a fault from the start")
+    parser.add_argument("--control", metavar="PATH|-", help="take JSON lines on a Unix socket, or standard input")
+    parser.add_argument("--tcp", type=_tcp_port, metavar="PORT", help="the port as TCP, too: socket://127.0.0.1:PORT")
+    parser.add_argument("--list", action=_List, nargs=0, help="models, firmware, faults and switches, one line each")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a switch, see below")
     given = parser.parse_args(arguments)
     try:
         switches = Switches(given.modem, given.set)
     except UnknownSwitchError as error:
+        parser.error(str(error))
+    try:
+        faults = tuple(faults_of.parse(item) for item in given.fault)
+    except faults_of.FaultError as error:
         parser.error(str(error))
     link: Path | None = given.link
     if link and (link.exists() or not link.parent.is_dir()) and not link.is_symlink():
@@ -90,9 +117,12 @@ def parse(arguments: Sequence[str]) -> Options:
     trace: Path | None = given.trace
     if trace and (trace.is_dir() or not trace.parent.is_dir()):
         parser.error(f"--trace {trace}: is a folder, or its folder does not exist")
+    profile = find(given.modem, given.firmware)
+    if not profile.known:
+        sys.stderr.write(f"simulator: firmware {given.firmware!r} is not known here: it runs without defects\n")
     return Options(
         model=given.modem,
-        firmware=given.firmware or DEFAULT_FIRMWARE[given.modem],
+        firmware=profile.firmware,
         switches=switches,
         baud=given.baud,
         latency_s=given.latency_ms / 1000,
@@ -106,7 +136,25 @@ def parse(arguments: Sequence[str]) -> Options:
         imei=given.imei,
         imsi=given.imsi,
         iccid=given.iccid,
+        faults=faults,
+        control=given.control,
+        tcp=given.tcp,
     )
+
+
+class _List(argparse.Action):
+    """Prints what there is and ends."""
+
+    @override
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        sys.stdout.write("\n".join(listing()) + "\n")
+        parser.exit()
+
+
+def _tcp_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (0: a free one)")
+    return int(text)
 
 
 def _baud(text: str) -> int | None:

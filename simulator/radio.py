@@ -1,7 +1,7 @@
 """Signal values: bg96.md 6.1, ml307r.md 3."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from simulator.errors import CmeError, CommandFailedError
 from simulator.modem import Modem
@@ -26,7 +26,25 @@ class Signal(Area):
         super().__init__(modem)
         self._heard = heard
         level = modem.switches.level
-        self.levels = Levels(level("rssi_dbm"), level("rsrp_dbm"), level("rsrq_db"), level("sinr_db"))
+        self._base = Levels(level("rssi_dbm"), level("rsrp_dbm"), level("rsrq_db"), level("sinr_db"))
+        self._walk = modem.switches.number("signal_walk_db")
+        self._steps = 0
+
+    @property
+    def levels(self) -> Levels:
+        """What is measured now; each look moves a moving signal on by one dB."""
+        if not self._walk:
+            return self._base
+        phase = self._steps % (4 * self._walk)
+        self._steps += 1
+        # Up, down through the middle, and up again.
+        offset = self._walk - abs((phase + self._walk) % (4 * self._walk) - 2 * self._walk)
+        values = (getattr(self._base, name) for name in ("rssi_dbm", "rsrp_dbm", "rsrq_db", "sinr_db"))
+        return Levels(*(None if value is None else value + offset for value in values))
+
+    def change(self, values: Mapping[str, int | None]) -> None:
+        """Other levels from now on."""
+        self._base = replace(self._base, **values)
 
     @property
     def heard(self) -> bool:
@@ -39,8 +57,12 @@ class Signal(Area):
         if call.form is Form.READ:
             raise CmeError(3)
         call.expect(Form.EXEC)
+        call.info(f"+CSQ: {self.strength()},99")
+
+    def strength(self) -> int:
+        """Signal strength as AT+CSQ counts it."""
         rssi = self.levels.rssi_dbm if self.heard else None
-        call.info(f"+CSQ: {99 if rssi is None else min(31, max(0, (rssi + 113) // 2))},99")
+        return 99 if rssi is None else min(31, max(0, (rssi + 113) // 2))
 
     def extended(self, *, with_rxlev: bool) -> str:
         """+CESQ by the tables of 27.007 (lower edges, bg96.md 6.1)."""

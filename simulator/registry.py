@@ -106,6 +106,7 @@ class Call:
     arrived: float
     lines: list[str] = field(default_factory=list)
     final: str | None = None
+    silent: bool = False  # no result at all: a modem that hangs
     then: list[Callable[[], object]] = field(default_factory=list)
 
     @property

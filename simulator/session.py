@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 import logging
 from typing import TYPE_CHECKING, Protocol
 
 from simulator.clock import Timers, now
 from simulator.errors import GENERAL_ERRORS, CmeError, CommandFailedError, InputCancelledError
+from simulator.faults.sockets import CURRENT
 from simulator.parser import Form, Part, split_line
 from simulator.registry import Call, Reply
 from simulator.trace import Trace, render, shortened
@@ -86,6 +88,14 @@ class Inbox:
         last, end, byte_time = self._marks[0]
         return data, end - max(0, last - self._taken) * byte_time
 
+    async def more_within(self, end: float) -> bool:
+        """Wait until there is something, at most until `end`."""
+        return bool(self.buffer) or await _within(self.more, end, 0.0)
+
+    def escaped(self, guard_s: float) -> bool:
+        """Whether `+++` and nothing else lies here, followed by silence."""
+        return self.buffer == b"+++" and bool(self._marks) and now() - self._marks[-1][1] >= guard_s
+
     async def more(self, beyond: int = 0) -> None:
         """Wait until there are more than `beyond` bytes."""
         while len(self.buffer) <= beyond:
@@ -104,34 +114,49 @@ class Session:
         self.link = link
         self.latency_s = latency_s
         self._timers = timers
-        self._trace = trace
+        self.trace = trace
         self.profile = modem.factory_profile
-        self._inbox = Inbox(link)
+        self.inbox = Inbox(link)
         self._busy_until = 0.0
         self._last_line: bytes | None = None
         self._in_data = False
         self._held: list[bytes] = []
         self.deaf = False
+        self.working = False
+        self._command: asyncio.Task[None] | None = None
 
     # In
 
     def feed(self, data: bytes, end: float, byte_time: float) -> None:
         """Take bytes from the line."""
         if not self.deaf:
-            self._inbox.feed(data, end, byte_time)
+            self.inbox.feed(data, end, byte_time)
 
     def switch_off(self) -> None:
         """Forget what came in and listen to nothing more."""
         self.deaf = True
-        self._inbox.take(len(self._inbox.buffer))
+        self.inbox.take(len(self.inbox.buffer))
         self._held.clear()
         self._last_line = None
+        if self._command and self._command is not asyncio.current_task():
+            self._command.cancel()  # a reboot ends what is at work, data mode too
+            self._in_data = False
 
     async def run(self) -> None:
         """Serve the host for ever."""
+        CURRENT.set(self.modem.faults.sockets)
+        ASKING.set(self)
         while True:
             line, arrived = await self._next_line()
-            await self._carry_out(line, arrived)
+            self.working = True
+            command = self._command = asyncio.create_task(self._carry_out(line, arrived))
+            try:
+                await asyncio.wait({command})
+            finally:
+                command.cancel()
+            if not command.cancelled():
+                command.result()
+            self.working = False
 
     async def _next_line(self) -> tuple[bytes, float]:
         repeat = await self._hunt()
@@ -139,28 +164,28 @@ class Session:
             return repeat
         line = bytearray()
         while True:
-            await self._inbox.more()
-            stop = self._inbox.buffer.find(b"\r")
-            data, arrived = self._inbox.take(stop + 1 if stop >= 0 else len(self._inbox.buffer))
+            await self.inbox.more()
+            stop = self.inbox.buffer.find(b"\r")
+            data, arrived = self.inbox.take(stop + 1 if stop >= 0 else len(self.inbox.buffer))
             if len(line) <= _MAX_LINE_BYTES:
                 line += data
             done = data.endswith(b"\r")
             if self.profile.echo:
                 self.link.write(data, arrived, render(b"AT" + line) if done else None)
             if done:
-                self._trace.host(render(b"AT" + line), arrived)
+                self.trace.host(render(b"AT" + line), arrived)
                 return bytes(line[:-1]), arrived
 
     async def _hunt(self) -> tuple[bytes, float] | None:
         """Skip everything up to `AT`; on `A/` give the last line again (M-AT 2.17)."""
-        inbox = self._inbox
+        inbox = self.inbox
         while True:
             await inbox.more()
             start = next((index for index, byte in enumerate(inbox.buffer) if byte in b"Aa"), len(inbox.buffer))
             if start:
                 skipped, arrived = inbox.take(start)
                 if skipped.strip(b"\r\n"):
-                    self._trace.host(f"(ignored) {render(skipped[:64])}", arrived)
+                    self.trace.host(f"(ignored) {render(skipped[:64])}", arrived)
                 continue
             await inbox.more(1)
             second = inbox.buffer[1]
@@ -171,7 +196,7 @@ class Session:
                 return None
             if second == ord("/"):
                 data, arrived = inbox.take(2)
-                self._trace.host(render(data), arrived)
+                self.trace.host(render(data), arrived)
                 if self.profile.echo:
                     self.link.write(data, arrived)
                 if self._last_line is not None:
@@ -183,12 +208,13 @@ class Session:
 
     async def _carry_out(self, line: bytes, arrived: float) -> None:
         self._last_line = line
+        self._inject("after_command")
         reply = Reply(self.profile.verbose)
         begin = max(arrived, self._busy_until)
         call = Call(self, self.modem, Part("", Form.EXEC), reply, begin)
         final = "OK"
         try:
-            if len(line) >= _MAX_LINE_BYTES:
+            if len(line) >= _MAX_LINE_BYTES or self.modem.not_ready:
                 raise CommandFailedError  # noqa: TRY301 - an overlong line ends like any other failure
             for part in split_line(_edited(line)):
                 call.part = part
@@ -214,11 +240,14 @@ class Session:
             if command.test:
                 call.info(*command.test.split("\n"))
             return
+        await self.modem.take_time(call.part)
         await command.handler(call)
 
     def _finish(self, call: Call, final: str) -> None:
         reply = call.reply
-        if not (self.profile.quiet and final in {"OK", "ERROR"}):
+        if injected := self.modem.faults.take_injections("before_result"):
+            reply.text(injected.decode("latin-1"))
+        if not (call.silent or (self.profile.quiet and final in {"OK", "ERROR"})):
             if self.profile.verbose:
                 reply.text(f"\r\n{final}\r\n")
             else:
@@ -229,10 +258,13 @@ class Session:
         if not self.deaf:
             if reply.data:
                 self.link.write(bytes(reply.data), due, reply.note)
+            self._inject("after_result")
             self._in_data = False
             for data in self._held:
                 self._emit(data)
         self._in_data = False
+        if self.modem.data_session is self:
+            self.modem.data_session = None
         self._held.clear()
         for action in call.then:
             action()
@@ -251,16 +283,21 @@ class Session:
 
     async def prompt(self, call: Call) -> None:
         """Send what the reply holds so far and the prompt; unsolicited lines wait from here on."""
+        call.reply.text(self.modem.prompt)
+        await self.enter_data(call)
+
+    async def enter_data(self, call: Call) -> None:
+        """Send what the reply holds so far; what the host sends next is data."""
         reply = call.reply
-        reply.text(self.modem.prompt)
         due = call.due
         self._in_data = True
         self.link.write(bytes(reply.data), due, reply.note)
         reply.data.clear()
         reply.note = ""
+        self._inject("after_prompt")
         if self.modem.switches.text("early_data") == "drop":
             await self.link.drained()
-            self._inbox.take(len(self._inbox.buffer))
+            self.inbox.take(len(self.inbox.buffer))
         call.arrived = due
 
     async def take_payload(self, call: Call, size: int, timeout_s: float | None) -> bytes:
@@ -269,28 +306,28 @@ class Session:
         arrived = call.arrived
         whole = True
         while len(data) < size:
-            if not self._inbox.buffer and not await _within(self._inbox.more, arrived, timeout_s):
+            if not self.inbox.buffer and not await _within(self.inbox.more, arrived, timeout_s):
                 whole = False
                 break
-            piece, arrived = self._inbox.take(size - len(data))
+            piece, arrived = self.inbox.take(size - len(data))
             data += piece
         call.arrived = arrived if whole else now()
-        self._trace.host(shortened(bytes(data)) + ("" if whole else f" of {size}"), call.arrived)
+        self.trace.host(shortened(bytes(data)) + ("" if whole else f" of {size}"), call.arrived)
         return bytes(data)
 
     async def take_text(self, call: Call, limit: int) -> bytes:
         """Take payload up to Ctrl-Z; what is beyond the limit makes the command fail at its end."""
         data = bytearray()
         while True:
-            await self._inbox.more()
-            buffer = self._inbox.buffer
+            await self.inbox.more()
+            buffer = self.inbox.buffer
             stop = next((index for index, byte in enumerate(buffer) if byte in {CTRL_Z, ESC}), None)
-            piece, arrived = self._inbox.take(len(buffer) if stop is None else stop + 1)
+            piece, arrived = self.inbox.take(len(buffer) if stop is None else stop + 1)
             data += piece[: max(0, limit + 2 - len(data))]
             if stop is None:
                 continue
             call.arrived = arrived
-            self._trace.host(shortened(bytes(data)), arrived)
+            self.trace.host(shortened(bytes(data)), arrived)
             if piece[-1] == ESC:
                 raise InputCancelledError
             if len(data) > limit + 1:
@@ -299,23 +336,33 @@ class Session:
 
     # Out
 
+    def _inject(self, where: str) -> None:
+        """Say what a fault wants said here."""
+        if injected := self.modem.faults.take_injections(where):
+            self.link.write(injected)
+
     def urc(self, text: str) -> None:
         """Say something nobody asked for."""
         self.urc_data(text.encode("latin-1", "replace"))
 
-    def urc_data(self, data: bytes) -> None:
+    def urc_data(self, data: bytes, tail: bytes = b"\r\n") -> None:
         """Say something nobody asked for, bytes as they are."""
         if self.deaf:
             return
-        framed = b"\r\n" + data + b"\r\n"
+        framed = b"\r\n" + data + tail
         if self._in_data:
             self._held.append(framed)
         else:
             self._emit(framed)
 
     def _emit(self, framed: bytes) -> None:
+        self.modem.sleep.speaks()
         note = render(framed)
         self.link.write(framed, note=note if len(note) <= 120 else f"{note[:100]}...<{len(framed)} bytes>")
+
+
+# Whose command it is that a task works for; late results go there.
+ASKING: ContextVar[Session | None] = ContextVar("asking", default=None)
 
 
 async def _within(wait: Callable[[], Awaitable[None]], start: float, timeout_s: float | None) -> bool:

@@ -19,12 +19,14 @@ class Card(enum.Enum):
     READY = "READY"
     PIN = "SIM PIN"
     PUK = "SIM PUK"
+    FAILED = "failure"
+    BUSY = "busy"
     ABSENT = "absent"
     BLOCKED = "blocked"
 
 
 # CME codes for a command that needs the card (M-AT table 10).
-_REFUSALS = {Card.PIN: 11, Card.PUK: 12, Card.ABSENT: 10, Card.BLOCKED: 13}
+_REFUSALS = {Card.PIN: 11, Card.PUK: 12, Card.ABSENT: 10, Card.BLOCKED: 13, Card.FAILED: 13, Card.BUSY: 14}
 
 
 class Sim(Area):
@@ -37,21 +39,61 @@ class Sim(Area):
         self.puk_tries = _PUK_TRIES
         self.changed: list[Callable[[], None]] = []
         self.card = Card.READY
+        self.start = modem.options.sim
+        self.removed = False
         self.reset()
 
     @override
     def reset(self) -> None:
         """The card asks for its PIN again."""
-        start = self.modem.options.sim
+        start = self.start
         if self.card is Card.BLOCKED:
             return
-        if start is SimStart.ABSENT:
+        if start is SimStart.ABSENT or self.removed:
             self.card = Card.ABSENT
+        elif start in {SimStart.FAILURE, SimStart.BUSY}:
+            self.card = Card.FAILED if start is SimStart.FAILURE else Card.BUSY
         elif start is SimStart.PUK or (start is SimStart.PIN and self.pin_tries == 0):
             self.pin_tries = 0
             self.card = Card.PUK
         else:
             self.card = Card.PIN if start is SimStart.PIN else Card.READY
+
+    def start_slowly(self) -> None:
+        """After a boot the card answers nothing for a while, if the switch says so."""
+        busy_s = self.modem.switches.seconds("sim_busy_s")
+        if busy_s <= 0 or self.card not in {Card.READY, Card.PIN, Card.PUK}:
+            return
+        then, self.card = self.card, Card.BUSY
+
+        def answer() -> None:
+            if self.card is Card.BUSY:
+                self.card = then
+                self._unlocked()
+
+        self.modem.in_this_life(busy_s, answer)
+
+    def remove(self) -> None:
+        """The card is taken out."""
+        self.removed = True
+        self.card = Card.ABSENT
+        self.modem.card_gone()
+        self._unlocked()
+
+    def insert(self) -> None:
+        """The card is put back, and asks for its PIN again if it has one."""
+        self.removed = False
+        self.reset()
+        self._unlocked()
+
+    def put(self, start: SimStart) -> None:
+        """Another state of the card, now and after a reboot."""
+        self.start, self.removed = start, False
+        before = self.card
+        self.reset()
+        if self.card is Card.ABSENT and before is not Card.ABSENT:
+            self.modem.card_gone()
+        self._unlocked()
 
     def require(self) -> None:
         """Refuse what cannot be done before the PIN."""
@@ -60,7 +102,7 @@ class Sim(Area):
 
     def require_card(self) -> None:
         """Refuse what cannot be done without a card."""
-        if self.card in {Card.ABSENT, Card.BLOCKED}:
+        if self.card in {Card.ABSENT, Card.BLOCKED, Card.FAILED, Card.BUSY}:
             raise CmeError(_REFUSALS[self.card])
 
     @at("+CPIN")

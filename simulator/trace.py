@@ -1,7 +1,7 @@
 """The record of what crossed the wire."""
 
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, override
 
 from simulator.clock import now
 
@@ -37,6 +37,10 @@ class Trace:
         """Note something that is not on the wire."""
         self._write("# ", text, now())
 
+    def channel(self, number: int) -> Trace:
+        """The same record, for a channel of the multiplexer."""
+        return _ChannelTrace(self, number)
+
     def close(self) -> None:
         """End the file."""
         if self._file:
@@ -46,3 +50,16 @@ class Trace:
     def _write(self, side: str, text: str, at: float) -> None:
         if self._file:
             self._file.write(f"{at - self._start:12.6f} {side}{text}\n")
+
+
+class _ChannelTrace(Trace):
+    """Notes the channel's number with each piece."""
+
+    def __init__(self, whole: Trace, number: int) -> None:
+        super().__init__(None)
+        self._whole = whole
+        self._number = number
+
+    @override
+    def _write(self, side: str, text: str, at: float) -> None:
+        self._whole._write(side, f"[{self._number}] {text}", at)  # noqa: SLF001 - one record

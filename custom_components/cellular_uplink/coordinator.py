@@ -1,6 +1,6 @@
 """Polls one modem, notices when it goes and comes back, and holds what the integration knows about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 import logging
 from typing import override
@@ -80,7 +80,8 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
             ),
             always_update=False,
         )
-        self.session = ModemSession(session_settings(entry.data), pin_memory=pin_memory, on_lost=self._async_modem_lost)
+        settings = replace(session_settings(entry.data), imei=entry.unique_id)
+        self.session = ModemSession(settings, pin_memory=pin_memory, on_lost=self._async_modem_lost)
         self.uploader = Uploader(hass, self.session, self._async_upload_ended)
         self.traffic = TrafficMeter()
         self.last_error: LastError | None = None
@@ -118,8 +119,6 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
         # Where URCs go to another port of the modem, nobody else tells when the network is found.
         self.update_interval = POLL_INTERVAL if status.registration.is_registered else RETRY_INTERVAL
         self._async_follow_traffic()
-        if self.identity.imei != self.config_entry.unique_id:
-            raise UpdateFailed(translation_domain=DOMAIN, translation_key="wrong_modem")
         return status
 
     @callback

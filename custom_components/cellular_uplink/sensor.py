@@ -31,8 +31,9 @@ class StatusSensorDescription(SensorEntityDescription):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSensorDescription(SensorEntityDescription):
-    """A sensor whose value the integration keeps itself: it can be read while the modem is gone."""
+    """A sensor whose value the integration keeps itself."""
 
+    is_always_available: bool = False
     value_fn: Callable[[ModemCoordinator], StateType]
     attributes_fn: Callable[[ModemCoordinator], Mapping[str, Any] | None] = lambda _: None
 
@@ -128,6 +129,7 @@ RECORD_SENSORS = (
     RecordSensorDescription(
         key="last_error",
         translation_key="last_error",
+        is_always_available=True,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=_last_error_text,
         attributes_fn=_last_error_attributes,
@@ -191,8 +193,8 @@ class RecordSensor(ModemEntity, SensorEntity):
     @property
     @override
     def available(self) -> bool:
-        """Always: these are needed most while the modem is gone."""
-        return True
+        """The last error is needed most while the modem is gone."""
+        return self.entity_description.is_always_available or super().available
 
     @property
     @override

@@ -3,6 +3,7 @@
 import mimetypes
 from pathlib import Path
 
+from aiohttp import ClientError
 from homeassistant.components import camera, image, media_source
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, split_entity_id
@@ -49,11 +50,13 @@ async def async_take_snapshot(hass: HomeAssistant, entity_id: str) -> Picture:
             shot: camera.Image | image.Image = await camera.async_get_image(hass, entity_id)
         else:
             shot = await image.async_get_image(hass, entity_id)
-    except HomeAssistantError as err:
+    except (HomeAssistantError, TimeoutError, OSError, ClientError) as err:
+        # Not every camera integration turns its own troubles into Home Assistant's error.
+        message = str(err) or type(err).__name__
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="no_picture",
-            translation_placeholders={"entity_id": entity_id, "message": str(err)},
+            translation_placeholders={"entity_id": entity_id, "message": message},
         ) from err
     extension = mimetypes.guess_extension(shot.content_type) or ".bin"
     file_name = f"{object_id}_{dt_util.now():%Y%m%d_%H%M%S}{extension}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import subprocess
 import sys
 
+from homeassistant.auth.mfa_modules import totp
 import homeassistant.bootstrap
 from packaging.requirements import Requirement
 
@@ -20,6 +21,7 @@ def main() -> int:
     """Install what a fresh Home Assistant asks for and this environment has not got; scripts/setup calls it."""
     package = Path(homeassistant.bootstrap.__file__).parent
     wanted = _requirements(package / "components", set(homeassistant.bootstrap.DEFAULT_INTEGRATIONS) | USED_BY_THE_DEMO)
+    wanted |= set(totp.REQUIREMENTS)  # the log-in's second factor, which no manifest names
     missing = sorted(line for line in wanted if not _is_met(Requirement(line)))
     constraints = str(package / "package_constraints.txt")
     pip = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", sys.executable, "-c", constraints]

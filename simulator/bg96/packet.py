@@ -104,3 +104,4 @@ class Packet(Area):
         cid = call.number(0, 1, 16)
         self.last_error = 0
         self.deactivate(cid, tell=False)
+        self.modem.faults.reactivated()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import enum
 from typing import TYPE_CHECKING, override
 
+from simulator import data_mode
 from simulator.bg96.packet import Packet
 from simulator.bg96.tables import SOCKET_ERRORS
 from simulator.errors import InputCancelledError
 from simulator.parser import Form
 from simulator.registry import Area, Call, at
 from simulator.tcp import Ending, OpenFailedError, OpenFailure, TcpLink, resolve
+from simulator.transparent import Left, Packing, Pipe
 
 if TYPE_CHECKING:
     from simulator.bg96.modem import Bg96
@@ -21,7 +23,14 @@ SOCKET_COUNT = 12
 SEND_LIMIT = 1460
 READ_LIMIT = 1500
 _HEX_LIMIT = 512
-_FAILURES = {OpenFailure.DNS: 565, OpenFailure.REFUSED: 566, OpenFailure.TIMEOUT: 569, OpenFailure.OTHER: 566}
+_TRANSPARENT = 2
+_FAILURES = {
+    OpenFailure.DNS: 565,
+    OpenFailure.REFUSED: 566,
+    OpenFailure.TIMEOUT: 569,
+    OpenFailure.OTHER: 566,
+    OpenFailure.DEGRADED: 552,
+}
 
 
 class State(enum.IntEnum):
@@ -48,6 +57,7 @@ class Socket:
     notified: bool = False
     read: int = 0
     opening: asyncio.Task[None] | None = None
+    pipe: Pipe | None = None
 
 
 class Sockets(Area):
@@ -60,6 +70,7 @@ class Sockets(Area):
         self._packet = packet
         self._table: dict[int, Socket] = {}
         self._echo = False
+        self._last_transparent: int | None = None
         self._settings: dict[str, tuple[int, ...]] = {}
         self.reset()
 
@@ -91,6 +102,8 @@ class Sockets(Area):
         if socket.opening:
             socket.opening.cancel()
         socket.link.drop()
+        if socket.pipe:
+            socket.pipe.close()
 
     def _get(self, call: Call) -> Socket:
         number = call.number(0, 0, SOCKET_COUNT - 1)
@@ -105,7 +118,7 @@ class Sockets(Area):
     @at("+QIOPEN", test='+QIOPEN: (1-16),(0-11),"TCP/UDP/TCP LISTENER/UDP SERVICE",'
         '"<IP_address>/<domain_name>",<remote_port>,<local_port>,(0-2)')  # fmt: skip
     async def qiopen(self, call: Call) -> None:
-        """OK, then `+QIOPEN: id,err`; mode 0 buffer, 1 push."""
+        """OK, then `+QIOPEN: id,err`; mode 0 buffer, 1 push; mode 2 transparent: CONNECT, or ERROR."""
         call.expect(Form.WRITE)
         cid, number = call.number(0, 1, 16), call.number(1, 0, SOCKET_COUNT - 1)
         kind, host, port = call.text(2).upper(), call.text(3), call.number(4, 1, 65535)
@@ -114,10 +127,13 @@ class Sockets(Area):
         call.at_most(7)
         if kind not in {"TCP", "UDP", "TCP LISTENER", "UDP SERVICE"} or not host:
             raise self._packet.fail(552)
-        if kind != "TCP" or mode == 2:
+        if kind != "TCP":
             raise self._packet.fail(555)
         self._packet.last_error = 0
-        if number in self._table:
+        if mode == _TRANSPARENT:
+            await self._open_transparent(call, number, cid, host, port)
+            return
+        if number in self._table or self.modem.faults.sockets.id_taken(number):
             if self.modem.switches.text("id_in_use") == "error":
                 raise self._packet.fail(563)
             call.then.append(lambda: self._opened(number, 563))
@@ -132,6 +148,10 @@ class Sockets(Area):
         self.modem.result_urc(f"+QIOPEN: {number},{error}")
 
     def _start(self, number: int, cid: int, host: str, port: int, mode: int) -> None:
+        socket = self._new(number, cid, host, port, mode)
+        socket.opening = self.modem.spawn(self._open(socket))
+
+    def _new(self, number: int, cid: int, host: str, port: int, mode: int) -> Socket:
         switches = self.modem.switches
         link = TcpLink(
             switches.number("send_buffer_bytes"),
@@ -142,9 +162,12 @@ class Sockets(Area):
         )
         socket = Socket(number, cid, host, port, mode, link)
         self._table[number] = socket
-        socket.opening = self.modem.spawn(self._open(socket))
+        return socket
 
     async def _open(self, socket: Socket) -> None:
+        self._opened(socket.number, await self._connect(socket))
+
+    async def _connect(self, socket: Socket) -> int:
         context = self._packet.active(socket.cid)
         error = 0
         try:
@@ -162,7 +185,68 @@ class Sockets(Area):
             socket.state = State.CLOSING
         else:
             self._table.pop(socket.number, None)
-        self._opened(socket.number, error)
+        return error
+
+    # Transparent mode
+
+    async def _open_transparent(self, call: Call, number: int, cid: int, host: str, port: int) -> None:
+        if number in self._table or self.modem.faults.sockets.id_taken(number):
+            raise self._packet.fail(563)
+        if self._packet.active(cid) is None:
+            raise self._packet.fail(561)
+        socket = self._new(number, cid, host, port, _TRANSPARENT)
+        if error := await self._connect(socket):
+            self._table.pop(number, None)  # an ERROR leaves nothing to close
+            raise self._packet.fail(error)
+        await self._converse(call, socket)
+
+    async def _converse(self, call: Call, socket: Socket) -> None:
+        """CONNECT, then bytes both ways until `+++` (OK) or the peer's close (NO CARRIER)."""
+        await data_mode.connect(call)
+        pipe = socket.pipe = Pipe(call.session, socket.link)
+        socket.mode, self._last_transparent = _TRANSPARENT, socket.number
+        if socket.state is not State.CONNECTED:
+            pipe.close()
+        pipe.give(self._unread(socket))
+        size, wait = self._settings["transpktsize"][0], self._settings["transwaittm"][0]
+        left = await pipe.run(call, Packing(size, wait / 10))
+        socket.pipe = None
+        if left is Left.ESCAPED:
+            socket.mode, socket.notified = 0, False
+        else:
+            call.final = "NO CARRIER"
+
+    def _unread(self, socket: Socket) -> bytes:
+        data = socket.link.read(len(socket.link.received))
+        socket.read += len(data)
+        return data
+
+    @at("+QISWTMD", test="+QISWTMD: (0-11),(0-2)")
+    async def qiswtmd(self, call: Call) -> None:
+        """Change the access mode; 2 gives CONNECT."""
+        call.expect(Form.WRITE)
+        call.at_most(2)
+        socket = self._get(call)
+        mode = call.number(1, 0, 2)
+        if socket.state is not State.CONNECTED:
+            raise self._packet.fail(567)
+        if mode == _TRANSPARENT:
+            await self._converse(call, socket)
+            return
+        socket.mode, socket.notified = mode, False
+        if mode == 1 and (data := self._unread(socket)):
+            call.then.append(lambda: self._push(socket.number, data))
+
+    @at("O")
+    async def online(self, call: Call) -> None:
+        """Back into the last transparent link; NO CARRIER if there is none."""
+        call.number(0, 0, 0, 0)
+        number = self._last_transparent
+        socket = None if number is None else self._table.get(number)
+        if socket is None or socket.state is not State.CONNECTED:
+            call.final = "NO CARRIER"
+        else:
+            await self._converse(call, socket)
 
     @at("+QICLOSE", test="+QICLOSE: (0-11),(0-65535)")
     async def qiclose(self, call: Call) -> None:
@@ -184,7 +268,10 @@ class Sockets(Area):
         socket = self._table.get(number)
         if socket and socket.state is State.CONNECTED:
             socket.state = State.CLOSING
-            self.modem.urc(f'+QIURC: "closed",{number}')
+            if socket.pipe:
+                socket.pipe.close()
+            else:
+                self.modem.urc(f'+QIURC: "closed",{number}')
 
     # Send
 
@@ -251,13 +338,18 @@ class Sockets(Area):
         socket = self._table.get(number)
         if socket is None:
             return
-        if socket.mode == 1:
-            socket.link.read(len(data))
-            separator = b"," if self._settings["viewmode"] == (1,) else b"\r\n"
-            self.modem.urc_data(f'+QIURC: "recv",{number},{len(data)}'.encode() + separator + data)
+        if socket.mode == _TRANSPARENT:
+            if socket.pipe:
+                socket.pipe.give(self._unread(socket))
+        elif socket.mode == 1:
+            self._push(number, self._unread(socket))
         elif not socket.notified:
             socket.notified = True
             self.modem.urc(f'+QIURC: "recv",{number}')
+
+    def _push(self, number: int, data: bytes) -> None:
+        separator = b"," if self._settings["viewmode"] == (1,) else b"\r\n"
+        self.modem.urc_data(f'+QIURC: "recv",{number},{len(data)}'.encode() + separator + data)
 
     @at("+QIRD", test="+QIRD: (0-11),(0-1500)")
     async def qird(self, call: Call) -> None:

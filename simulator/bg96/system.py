@@ -54,13 +54,19 @@ class System(Area):
 
     @at("+QSCLK")
     async def sleep(self, call: Call) -> None:
-        """Taken; a pseudo-terminal has no DTR to sleep by."""
-        call.expect(Form.WRITE)
-        call.number(0, 0, 1)
+        """1: asleep while DTR is high; a pseudo-terminal has none, so the control channel moves it (M-AT 11.5)."""
+        call.expect(Form.READ, Form.WRITE)
+        if call.form is Form.READ:
+            call.info(f"+QSCLK: {int(self.modem.sleep.allowed)}")
+        else:
+            self.modem.sleep.allow(allowed=bool(call.number(0, 0, 1)))
 
     @at("+QPOWD", test="+QPOWD: (0,1)")
     async def power_down(self, call: Call) -> None:
         """OK at once, then POWERED DOWN."""
         call.expect(Form.EXEC, Form.WRITE)
         call.number(0, 0, 1, 1)
-        call.then.append(lambda: self.modem.power_off("POWERED DOWN"))
+        switches = self.modem.switches
+        text = "NORMAL POWER DOWN" if switches.text("power_down") == "normal" else "POWERED DOWN"
+        delay_s = switches.seconds("power_down_s")
+        call.then.append(lambda: self.modem.in_this_life(delay_s, lambda: self.modem.power_off(text)))

@@ -1,4 +1,4 @@
-"""Inline data of AT+MIPSEND in its three encodings (ml307r.md 5.1 and 5.2)."""
+"""Data typed inside a command, in its three encodings (ml307r.md 4.2, 5.1 and 5.2)."""
 
 from simulator.errors import CmeError
 from simulator.ml307r.settings import ESCAPED, HEX
@@ -7,16 +7,18 @@ INLINE_LIMIT = 1460
 _ESCAPES = {"r": 0x0D, "n": 0x0A, "t": 0x09, "\\": 0x5C, '"': 0x22, "0": 0x00}
 
 
-def decode(text: str, encoding: int, length: int) -> bytes:
-    """The bytes meant; `length` 0 is not checked, else raw and escaped text have that many characters."""
+def decode(text: str, encoding: int, length: int, limit: int = INLINE_LIMIT) -> bytes:
+    """The bytes meant; `limit` is of typed characters.
+
+    `length` 0 is not checked, else raw and escaped text have that many characters, hexadecimal twice as many.
+    """
     if encoding == HEX:
-        if len(text) > INLINE_LIMIT or len(text) % 2 or (length and len(text) != 2 * length):
+        if len(text) > limit or len(text) % 2 or (length and len(text) != 2 * length):
             raise CmeError(50)
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            raise CmeError(50) from None
-    if len(text) > INLINE_LIMIT or (length and len(text) != length):
+        if not all(_is_hex(text[index : index + 2]) for index in range(0, len(text), 2)):
+            raise CmeError(50)
+        return bytes.fromhex(text)
+    if len(text) > limit or (length and len(text) != length):
         raise CmeError(50)
     return _unescaped(text) if encoding == ESCAPED else text.encode("latin-1")
 

@@ -40,9 +40,14 @@ class Packet(Area):
             self._started = True
             return
         for cid in list(self.contexts.table):
-            self._deactivate(cid)
+            self.deactivate(cid)
 
-    def _deactivate(self, cid: int) -> None:
+    def _down(self, cid: int) -> None:
+        self.deactivate(cid)
+        self.modem.faults.reactivated()
+
+    def deactivate(self, cid: int) -> None:
+        """Take a context and its sockets down."""
         context = self.active(cid)
         if context is None:
             return
@@ -73,7 +78,7 @@ class Packet(Area):
         call.at_most(2)
         up, cid = call.number(0, 0, 1), call.number(1, 1, self.contexts.highest)
         if not up:
-            call.then.append(lambda: self._deactivate(cid))
+            call.then.append(lambda: self._down(cid))
         elif self.active(cid):
             if self.modem.switches.text("mipcall_active") == "error50":
                 raise CmeError(50)

@@ -7,6 +7,9 @@ from simulator.network import CELL_ID, Registration
 from simulator.radio import Signal
 from simulator.registry import Call, at
 
+_LTE, _EARFCN, _PCI, _BAND = 4, 1650, 7, 3
+_INVALID = -32768
+
 
 class MlRegistration(Registration):
     """AT+CREG is an error (UUB)."""
@@ -29,21 +32,31 @@ class MlSignal(Signal):
         self.exec_only(call)
         call.info(self.extended(with_rxlev=True))
 
-    @at("+MUESTATS", test='+MUESTATS: ("radio")')
+    @at("+MUESTATS", test='+MUESTATS: ("radio","cell","sband")')
     async def muestats(self, call: Call) -> None:
-        """Radio values in 0.1 dBm; the type is mandatory (EXT 4.5).
+        """Radio, serving cell or band in 0.1 dBm and 0.1 dB; the type is mandatory (EXT 4.5).
 
-        The order of the fields is an assumption: rsrp, rssi, tx power, cell id, snr in 0.1 dB,
-        earfcn, pci, rsrq in 0.1 dB.
+        What an ML307R does not have (power and times of sending, coverage level) is left empty, as in the
+        manual's sample of another field.
         """
-        if call.key() != "radio":
-            raise self.modem.bad_parameter()
         call.at_most(1)
+        kind = call.key()
+        if kind not in {"radio", "cell", "sband"}:
+            raise self.modem.bad_parameter()
+        rsrp, rssi, sinr, rsrq = self._tenths()
+        plmn = self.modem.switches.text("plmn")
+        if kind == "radio":
+            cell = f"{int(CELL_ID, 16) if self.heard else 0xFFFFFFFF:08X}"
+            where = f"{_EARFCN},{_PCI}" if self.heard else "-1,65535"
+            call.info(f'+MUESTATS: "radio",{_LTE},{rsrp},{rssi},,,,{cell},,{sinr},{where},{rsrq}')
+        elif kind == "cell" and self.heard:
+            levels = f"{rsrp},{rsrq},{rssi},{sinr}"
+            call.info(f'+MUESTATS: "scell",{_LTE},{plmn[:3]},{plmn[3:]},{_EARFCN},,{_PCI},{levels}')
+        elif kind == "sband" and self.heard:
+            call.info(f'+MUESTATS: "sband",{_BAND}')
+
+    def _tenths(self) -> tuple[int, int, int, int]:
         levels = self.levels
-        if not self.heard or levels.rsrp_dbm is None:
-            call.info('+MUESTATS: "radio"')
-            return
-        rssi = "" if levels.rssi_dbm is None else levels.rssi_dbm * 10
-        sinr = "" if levels.sinr_db is None else levels.sinr_db * 10
-        rsrq = "" if levels.rsrq_db is None else levels.rsrq_db * 10
-        call.info(f'+MUESTATS: "radio",{levels.rsrp_dbm * 10},{rssi},100,{int(CELL_ID, 16)},{sinr},1650,7,{rsrq}')
+        values = (levels.rsrp_dbm, levels.rssi_dbm, levels.sinr_db, levels.rsrq_db)
+        rsrp, rssi, sinr, rsrq = (_INVALID if value is None or not self.heard else value * 10 for value in values)
+        return rsrp, rssi, sinr, rsrq

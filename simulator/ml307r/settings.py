@@ -31,11 +31,13 @@ class SocketSettings(Area):
         super().__init__(modem)
         self.count = modem.switches.number("mip_ids")
         self._values: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._keep_alive: dict[int, tuple[int, ...]] = {}
 
     @override
     def reset(self) -> None:
         """All defaults."""
         self._values.clear()
+        self._keep_alive.clear()
 
     def get(self, key: str, number: int) -> tuple[int, ...]:
         """The values of a key."""
@@ -59,3 +61,16 @@ class SocketSettings(Area):
             default = old[index] if index >= len(limits) - optional else None
             values.append(call.number(2 + index, low, high, default))
         self._values[key, number] = tuple(values)
+
+    @at("+MIPTKA", test="+MIPTKA: (0-5),(0-1),(30-7200),(30-600),(1-9)")
+    async def miptka(self, call: Call) -> None:
+        """Keep-alive: on, idle time, interval, count; kept, without effect on the computer's sockets (TCP 3.2)."""
+        call.expect(Form.READ, Form.WRITE)
+        if call.form is Form.WRITE and call.count > 1:
+            call.at_most(5)
+            values = (call.number(2, 30, 7200, 90), call.number(3, 30, 600, 75), call.number(4, 1, 9, 3))
+            self._keep_alive[call.number(0, 0, self.count - 1)] = (call.number(1, 0, 1), *values)
+            return
+        for number in range(self.count) if call.form is Form.READ else [call.number(0, 0, self.count - 1)]:
+            enabled, *rest = self._keep_alive.get(number, (0,))
+            call.info(f"+MIPTKA: {number},{enabled}" + "".join(f",{value}" for value in rest if enabled))

@@ -1,4 +1,4 @@
-"""TCP sockets: ml307r.md 5."""
+"""TCP and UDP sockets: ml307r.md 5 (TCP 3)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from dataclasses import dataclass
 import enum
 from typing import TYPE_CHECKING, override
 
+from simulator import data_mode
 from simulator.errors import CmeError, InputCancelledError
 from simulator.ml307r.encoding import decode
 from simulator.ml307r.packet import Packet
 from simulator.ml307r.settings import HEX, SocketSettings
+from simulator.ml307r.tls import MissingCertificateError, Tls, code_of
 from simulator.parser import Form
 from simulator.registry import Area, Call, Command, at
-from simulator.tcp import Ending, OpenFailedError, OpenFailure, TcpLink, resolve
+from simulator.tcp import Ending, OpenFailedError, OpenFailure, TcpLink
+from simulator.tls import TlsFailedError, TlsPolicy
+from simulator.transparent import Left, Packing, Pipe
+from simulator.udp import PACKET_LIMIT, UdpLink
 
 if TYPE_CHECKING:
     from simulator.ml307r.modem import Ml307r
@@ -22,7 +27,15 @@ PROMPT_LIMIT = 8192
 READ_LIMIT = 4096
 _DEFAULT_TIMEOUT_S = 60
 _CLOSE_DRAIN_S = 10.0
-_FAILURES = {OpenFailure.DNS: 580, OpenFailure.REFUSED: 557, OpenFailure.TIMEOUT: 558, OpenFailure.OTHER: 559}
+_FAILURES = {
+    OpenFailure.DNS: 580,
+    OpenFailure.REFUSED: 557,
+    OpenFailure.TIMEOUT: 558,
+    OpenFailure.OTHER: 559,
+    OpenFailure.DEGRADED: 552,
+}
+# Not to be changed on an ML307R (TCP 3.7).
+_PACKING = Packing(size=1024, silence_s=0.2)
 _PUSH, _TRANSPARENT, _CACHE, _PACKET_CACHE = range(4)
 
 
@@ -45,11 +58,23 @@ class Socket:
     port: int
     mode: int
     timeout_s: int
-    link: TcpLink
+    link: TcpLink | UdpLink
     state: State = State.CONNECTING
     opening: asyncio.Task[None] | None = None
     confirmed: int = 0
     confirming: bool = False
+    pipe: Pipe | None = None
+    local_port: int = 0
+
+    @property
+    def tcp(self) -> TcpLink | None:
+        """The connection, if it is a TCP one."""
+        return self.link if isinstance(self.link, TcpLink) else None
+
+    @property
+    def kind(self) -> str:
+        """What AT+MIPSTATE calls it."""
+        return "TCP" if self.tcp else "UDP"
 
 
 class Sockets(Area):
@@ -57,8 +82,9 @@ class Sockets(Area):
 
     modem: Ml307r
 
-    def __init__(self, modem: Ml307r, packet: Packet) -> None:
+    def __init__(self, modem: Ml307r, packet: Packet, tls: Tls) -> None:
         super().__init__(modem)
+        self._tls = tls
         self._packet = packet
         self._settings = SocketSettings(modem)
         self._table: dict[int, Socket] = {}
@@ -91,6 +117,8 @@ class Sockets(Area):
         if socket.opening:
             socket.opening.cancel()
         socket.link.drop()
+        if socket.pipe:
+            socket.pipe.close()
 
     def _number(self, call: Call) -> int:
         return call.number(0, 0, self._settings.count - 1)
@@ -105,44 +133,53 @@ class Sockets(Area):
 
     @at("+MIPOPEN", tests=True)
     async def mipopen(self, call: Call) -> None:
-        """OK, then `+MIPOPEN: id,result`; mode 0 push, 2 cache."""
+        """OK, then `+MIPOPEN: id,result`; mode 0 push, 1 transparent, 2 cache (TCP), 3 packet cache (UDP)."""
         if call.form is Form.TEST:
-            call.info(f'+MIPOPEN: (0-{self._settings.count - 1}),("TCP"),<addr>,(1-65535),(1-180),(0,2)')
+            call.info(f"+MIPOPEN: (0-{self._settings.count - 1}),,,(0-65535),(1-180),(0-3),(0-65535)")
             return
         call.expect(Form.WRITE)
         number = self._number(call)
         kind, host, port = call.text(1).upper(), call.text(2), call.number(3, 1, 65535)
         timeout_s = call.number(4, 1, 180, _DEFAULT_TIMEOUT_S)
         mode = call.number(5, 0, 3, _PUSH)
-        call.number(6, 0, 65535, 0)
+        local_port = call.number(6, 0, 65535, 0)
         call.at_most(7)
-        if kind not in {"TCP", "UDP"} or not host or mode == _PACKET_CACHE:
+        if kind not in {"TCP", "UDP"} or not host or mode == (_PACKET_CACHE if kind == "TCP" else _CACHE):
             raise CmeError(50)
-        if kind == "UDP" or mode == _TRANSPARENT or self._settings.get("ssl", number)[0]:
-            raise CmeError(4)
-        if number in self._table:
+        if number in self._table or self.modem.faults.sockets.id_taken(number):
             raise CmeError(552)
         cid = self._settings.get("cid", number)[0]
-        socket = self._new(number, cid, host, port, mode, timeout_s)
         if self._packet.active(cid) is None:
             call.then.append(lambda: self._opened(number, 571))
             return
-        self._table[number] = socket
-        if self.modem.switches.flag("open_before_ok"):
-            await self._open(socket)
+        try:
+            link = self._tcp_link(number, host) if kind == "TCP" else self._udp_link(number)
+        except MissingCertificateError:
+            call.then.append(lambda: self._opened(number, 762))
+            return
+        socket = self._table[number] = Socket(number, cid, host, port, mode, timeout_s, link, local_port=local_port)
+        if mode == _TRANSPARENT:
+            await self._open_transparent(call, socket)
+        elif self.modem.switches.flag("open_before_ok"):
+            self._opened(number, await self._connect(socket))
         else:
             call.then.append(lambda: self._start(socket))
 
-    def _new(self, number: int, cid: int, host: str, port: int, mode: int, timeout_s: int) -> Socket:
+    def _tcp_link(self, number: int, host: str) -> TcpLink:
         switches = self.modem.switches
-        link = TcpLink(
+        secure, context = self._settings.get("ssl", number)
+        policy: TlsPolicy | None = self._tls.policy(context, host) if secure else None
+        return TcpLink(
             switches.number("send_buffer_bytes"),
             switches.number("recv_buffer_bytes"),
             lambda data: self._received(number, data),
             lambda ending: self._ended(number, ending),
             self.modem.line.room,
+            policy,
         )
-        return Socket(number, cid, host, port, mode, timeout_s, link)
+
+    def _udp_link(self, number: int) -> UdpLink:
+        return UdpLink(lambda data, _: self._received_packet(number, data))
 
     def _start(self, socket: Socket) -> None:
         socket.opening = self.modem.spawn(self._open(socket))
@@ -151,15 +188,22 @@ class Sockets(Area):
         self.modem.urc(f"+MIPOPEN: {number},{result}")
 
     async def _open(self, socket: Socket) -> None:
+        self._opened(socket.number, await self._connect(socket))
+
+    async def _connect(self, socket: Socket) -> int:
         context = self._packet.active(socket.cid)
         result = 0
         try:
             if context is None:
                 result = 571
-            else:
+            elif isinstance(socket.link, TcpLink):
                 await socket.link.open(socket.host, socket.port, socket.timeout_s, context.family)
+            else:
+                await socket.link.open(socket.host, socket.port, socket.local_port, context.family)
         except OpenFailedError as failed:
             result = _FAILURES[failed.failure]
+        except TlsFailedError as failed:
+            result = code_of(failed, self.modem.switches.number("tls_no_common"))
         socket.opening = None
         if not result:
             socket.state = State.CONNECTED
@@ -167,7 +211,69 @@ class Sockets(Area):
             socket.state = State.CLOSED
         else:
             self._table.pop(socket.number, None)
-        self._opened(socket.number, result)
+        return result
+
+    # Transparent mode
+
+    async def _open_transparent(self, call: Call, socket: Socket) -> None:
+        """OK at once; CONNECT, or `+MIPOPEN: id,result`, when it is known. The port waits for that."""
+        await data_mode.connect(call, "OK")
+        result = await self._connect(socket)
+        if result:
+            call.silent = True
+            call.then.append(lambda: self._opened(socket.number, result))
+        else:
+            await self._converse(call, socket)
+
+    async def _converse(self, call: Call, socket: Socket) -> None:
+        """CONNECT, then bytes both ways until `+++` (OK) or the end of the connection."""
+        await data_mode.connect(call)
+        pipe = socket.pipe = Pipe(call.session, socket.link)
+        socket.mode = _TRANSPARENT
+        if socket.state is not State.CONNECTED:
+            pipe.close()
+        pipe.give(self._unread(socket))
+        left = await pipe.run(call, _PACKING)
+        socket.pipe = None
+        if left is Left.ESCAPED:
+            socket.mode = _PUSH
+        elif self.modem.switches.text("transparent_close") == "no_carrier":
+            call.final = "NO CARRIER"
+        else:
+            call.silent = True
+
+    def _unread(self, socket: Socket) -> bytes:
+        if isinstance(socket.link, TcpLink):
+            return socket.link.read(len(socket.link.received))
+        data = b"".join(packet for packet, _ in socket.link.packets)
+        socket.link.packets.clear()
+        return data
+
+    @at("+MIPMODE", tests=True)
+    async def mipmode(self, call: Call) -> None:
+        """Ask for the mode, or change it; transparent: OK, then CONNECT."""
+        if call.form is Form.TEST:
+            call.info(f"+MIPMODE: (0-{self._settings.count - 1}),(0-3)")
+            return
+        call.expect(Form.WRITE)
+        call.at_most(2)
+        socket = self._get(call)
+        if not call.has(1):
+            call.info(f"+MIPMODE: {socket.number},{socket.mode}")
+            return
+        mode = call.number(1, 0, 3)
+        if mode == (_PACKET_CACHE if socket.tcp else _CACHE):
+            raise CmeError(50)
+        if socket.state is not State.CONNECTED:
+            raise CmeError(553)
+        if mode == _TRANSPARENT:
+            await data_mode.connect(call, "OK")
+            await self._converse(call, socket)
+            return
+        socket.mode = mode
+        if mode == _PUSH and (data := self._unread(socket)):
+            # What the cache held comes in the form of AT+MIPRD (TCP 3.7).
+            call.data_block(f"+MIPRD: {socket.number},0,{len(data)},", self._shown(socket.number, data), "\r\n")
 
     @at("+MIPCLOSE", tests=True)
     async def mipclose(self, call: Call) -> None:
@@ -202,14 +308,17 @@ class Sockets(Area):
         socket.state = State.CLOSED
         if socket.opening:
             socket.opening.cancel()
-        self.modem.urc(f'+MIPURC: "disconn",{socket.number},{reason}')
+        if socket.pipe:
+            socket.pipe.close()
+        if not socket.pipe or self.modem.switches.text("transparent_close") == "disconn":
+            self.modem.urc(f'+MIPURC: "disconn",{socket.number},{reason}')
         self._release(socket)
 
     def _release(self, socket: Socket) -> None:
         """Free the id of an ended socket, unless autofree is 1 or the host has data to fetch."""
         if socket.state is not State.CLOSED or self._settings.get("autofree", socket.number) == (1,):
             return
-        if not socket.link.received:
+        if not (socket.tcp and socket.tcp.received):
             self._free(socket.number)
 
     # Send
@@ -254,12 +363,13 @@ class Sockets(Area):
             socket.link.send(data)
         if self.modem.switches.flag("mipsend_urc"):
             call.info(f"+MIPSEND: {socket.number},{len(data)}")
-        if self._settings.get("ackmode", socket.number) == (1,) and not socket.confirming:
+        link = socket.tcp
+        if link and self._settings.get("ackmode", socket.number) == (1,) and not socket.confirming:
             socket.confirming = True
-            call.then.append(lambda: self.modem.spawn(self._confirm(socket)))
+            call.then.append(lambda: self.modem.spawn(self._confirm(socket, link)))
 
-    async def _confirm(self, socket: Socket) -> None:
-        total = await socket.link.wait_acknowledged()
+    async def _confirm(self, socket: Socket, link: TcpLink) -> None:
+        total = await link.wait_acknowledged()
         socket.confirming = False
         if self._table.get(socket.number) is socket and total > socket.confirmed:
             self.modem.urc(f'+MIPURC: "ack",{socket.number},{total - socket.confirmed}')
@@ -272,7 +382,9 @@ class Sockets(Area):
             return
         call.expect(Form.WRITE)
         socket = self._get(call)
-        sent, unacked = socket.link.total_sent, socket.link.unacknowledged
+        # Nobody confirms UDP (TCP 3.15).
+        sent = socket.link.total_sent
+        unacked = socket.tcp.unacknowledged if socket.tcp else sent
         call.info(f"+MIPSACK: {sent},{sent - unacked},{unacked},{socket.link.total_received}")
 
     # Receive
@@ -282,64 +394,80 @@ class Sockets(Area):
 
     def _received(self, number: int, data: bytes) -> None:
         socket = self._table.get(number)
-        if socket is None:
+        link = socket.tcp if socket else None
+        if socket is None or link is None:
             return
-        if socket.mode == _PUSH:
-            socket.link.read(len(data))
+        if socket.mode == _TRANSPARENT:
+            if socket.pipe:
+                socket.pipe.give(link.read(len(data)))
+        elif socket.mode == _PUSH:
+            link.read(len(data))
             head = f'+MIPURC: "rtcp",{number},{len(data)},'.encode()
             self.modem.session.urc_data(head + self._shown(number, data))
         else:
-            self.modem.urc(f'+MIPURC: "rtcp",{number},{len(data)},{len(socket.link.received)}')
+            self.modem.urc(f'+MIPURC: "rtcp",{number},{len(data)},{len(link.received)}')
+
+    def _received_packet(self, number: int, data: bytes) -> None:
+        socket = self._table.get(number)
+        if socket is None or not isinstance(socket.link, UdpLink):
+            return
+        packets = socket.link.packets
+        if socket.pipe:
+            packets.clear()
+            socket.pipe.give(data)
+        elif socket.mode == _PUSH:
+            packets.clear()
+            self.modem.session.urc_data(f'+MIPURC: "rudp",{number},{len(data)},'.encode() + self._shown(number, data))
+        elif len(packets) > PACKET_LIMIT:
+            packets.pop()
+            self.modem.urc(f'+MIPURC: "drop",{number},{len(data)}')
+        else:
+            self.modem.urc(f'+MIPURC: "rudp",{number},{len(packets)}')
 
     @at("+MIPRD", tests=True)
     async def miprd(self, call: Call) -> None:
-        """`+MIPRD: id,left,len,data`; without a length `+MIPRD: id,total`."""
+        """`+MIPRD: id,left,len,data`, OK alone if there is nothing; without a length `+MIPRD: id,total`.
+
+        A UDP socket counts packets instead of bytes; 0 is everything (TCP 3.6).
+        """
         if call.form is Form.TEST:
+            call.info(f"+MIPRD: (0-{self._settings.count - 1}),(0-{READ_LIMIT})")
             return
         call.expect(Form.WRITE)
         call.at_most(2)
         socket = self._get(call)
-        if socket.mode != _CACHE:
+        number, link = socket.number, socket.link
+        if socket.mode not in {_CACHE, _PACKET_CACHE}:
             raise CmeError(3)
+        store = link.received if isinstance(link, TcpLink) else link.packets
         if not call.has(1):
-            call.info(f"+MIPRD: {socket.number},{len(socket.link.received)}")
+            call.info(f"+MIPRD: {number},{len(store)}")
             return
-        data = socket.link.read(call.number(1, 0, READ_LIMIT))
-        head = f"+MIPRD: {socket.number},{len(socket.link.received)},{len(data)},"
-        call.data_block(head, self._shown(socket.number, data), "\r\n")
+        size = call.number(1, 0, READ_LIMIT) or len(store)
+        pieces: list[tuple[int, bytes]] = []
+        if isinstance(link, TcpLink):
+            data = link.read(size)
+            pieces = [(len(link.received), data)] if data else []
+        else:
+            for _ in range(min(size, len(link.packets))):
+                data, _ = link.packets.popleft()
+                pieces.append((len(link.packets), data))
+        for left, data in pieces:
+            call.data_block(f"+MIPRD: {number},{left},{len(data)},", self._shown(number, data), "\r\n")
         call.then.append(lambda: self._release(socket))
 
     # State
 
     @at("+MIPSTATE", tests=True)
     async def mipstate(self, call: Call) -> None:
-        """State of one id."""
+        """State of one id, or of all."""
         if call.form is Form.TEST:
             return
-        call.expect(Form.WRITE)
-        number = self._number(call)
-        socket = self._table.get(number)
-        if socket is None:
-            call.info(f'+MIPSTATE: {number},,,,"INITIAL"')
-        else:
-            call.info(f'+MIPSTATE: {number},"TCP","{socket.host}",{socket.port},"{socket.state.value}"')
-
-    # Names
-
-    @at("+MDNSGIP")
-    async def mdnsgip(self, call: Call) -> None:
-        """OK, then the addresses; on failure the name alone."""
-        call.expect(Form.WRITE)
-        host = call.text(0)
-        if not host:
-            raise CmeError(50)
-        if self._packet.active(1) is None:
-            raise CmeError(570)
-        call.then.append(lambda: self.modem.spawn(self._look_up(host)))
-
-    async def _look_up(self, host: str) -> None:
-        try:
-            addresses = await resolve(host)
-        except OpenFailedError:
-            addresses = []
-        self.modem.urc(",".join([f'+MDNSGIP: "{host}"', *(f'"{address}"' for address in addresses)]))
+        call.expect(Form.READ, Form.WRITE)
+        for number in range(self._settings.count) if call.form is Form.READ else [self._number(call)]:
+            socket = self._table.get(number)
+            if socket is None:
+                call.info(f'+MIPSTATE: {number},,,,"INITIAL"')
+            else:
+                where = f'"{socket.kind}","{socket.host}",{socket.port}'
+                call.info(f'+MIPSTATE: {number},{where},"{socket.state.value}"')

@@ -13,20 +13,21 @@ class System(Area):
     def __init__(self, modem: Modem) -> None:
         super().__init__(modem)
         self._settings: dict[str, tuple[str, ...]] = {}
+        self._stored_sleep_mode: tuple[str, ...] = ("2",)
         self.reset()
 
     @override
     def reset(self) -> None:
         """Back to the defaults."""
         self._settings = {
-            "sleepmode": ("2",),
+            "sleepmode": self._stored_sleep_mode,
             "autoconn": ("1" if self.modem.switches.flag("autoconn") else "0",),
             "mode": ("0",),
         }
 
     @at("+MLPMCFG", "+MUECONFIG", "+MDIALUPCFG")
     async def setting(self, call: Call) -> None:
-        """Kept; a pseudo-terminal neither sleeps nor dials."""
+        """Kept; sleep mode 0 keeps the modem awake (FLOW)."""
         call.expect(Form.WRITE)
         key = call.key()
         if key not in self._settings:
@@ -35,6 +36,10 @@ class System(Area):
             call.info(f'{call.part.name}: "{key}",{",".join(self._settings[key])}')
         else:
             self._settings[key] = (str(call.number(1, 0, 3)),)
+            stored = call.number(2, 0, 1, 0)
+            if key == "sleepmode":
+                self.modem.sleep.allow(allowed=self._settings[key] != ("0",))
+                self._stored_sleep_mode = self._settings[key] if stored else self._stored_sleep_mode
 
     @at("+MREBOOT")
     async def reboot(self, call: Call) -> None:
@@ -46,4 +51,5 @@ class System(Area):
     async def power_off(self, call: Call) -> None:
         """OK, then POWER OFF (EXT)."""
         call.number(0, 0, 9, 0)
-        call.then.append(lambda: self.modem.power_off("POWER OFF"))
+        delay_s = self.modem.switches.seconds("power_down_s")
+        call.then.append(lambda: self.modem.in_this_life(delay_s, lambda: self.modem.power_off("POWER OFF")))

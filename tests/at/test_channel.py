@@ -255,14 +255,42 @@ async def test_a_payload_that_came_short_is_filled_up(channel: Channel, port: Sc
     assert response.lines == ("+CSQ: 9,99",)
 
 
-async def test_a_silent_modem_is_reported_and_used_again_when_it_answers(channel: Channel, port: ScriptedPort) -> None:
+async def test_a_silent_modem_is_given_up_so_that_its_owner_opens_it_anew(channel: Channel) -> None:
+    told: list[LinkError] = []
+    channel._on_lost = told.append
     with pytest.raises(CommandTimeoutError):
         await channel.execute(CSQ)
     with pytest.raises(LinkError) as caught:
         await channel.execute(CSQ)
     assert caught.value.code == "not_responding"
-    port.answer = answers(CSQ="\r\n+CSQ: 7,99\r\n\r\nOK\r\n", CMEE="\r\n+CMEE: 1\r\n\r\nOK\r\n")
-    assert (await channel.execute(CSQ)).lines == ("+CSQ: 7,99",)
+    assert told == [caught.value]
+    assert channel.is_lost
+
+
+async def test_answers_on_their_way_before_the_start_are_nobodys(port: ScriptedPort) -> None:
+    """A slow modem answers AT twice, once after its rate was taken as found: that OK must not answer a command."""
+    channel = Channel(port, in_step=False)
+    port.say(b"\r\nOK\r\n")
+    port.answer = answers(CSQ="\r\nOK\r\n\r\n+CSQ: 5,99\r\n\r\nOK\r\n", CGMM="\r\nBG96\r\n\r\nOK\r\n")
+    channel.start()
+    response = await channel.execute(Command(line=ENCODER.run("+CGMM"), info=re.compile(rb"BG"), timeout_s=0.5))
+    await channel.aclose()
+    assert response.lines == ("BG96",)
+
+
+async def test_a_handlers_bug_harms_nobody_else(
+    channel: Channel, port: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_line: bytes, _data: bytes) -> None:
+        raise ZeroDivisionError
+
+    seen: list[bytes] = []
+    channel.on_urc(re.compile(rb"\+CEREG: "), broken)
+    channel.on_urc(re.compile(rb"\+CEREG: "), lambda line, _data: seen.append(line))
+    port.answer = answers(CSQ="\r\n+CEREG: 2\r\n\r\n+CSQ: 5,99\r\n\r\nOK\r\n")
+    assert (await channel.execute(CSQ)).lines == ("+CSQ: 5,99",)
+    assert seen == [b"+CEREG: 2"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_a_modem_that_refuses_the_question_comes_into_step_too(channel: Channel, port: ScriptedPort) -> None:
@@ -311,8 +339,9 @@ async def test_a_reset_banner_ends_the_wait_and_is_told(channel: Channel, port: 
     restarted = asyncio.Event()
     channel.configure(QuectelDriver.rules, banners=QuectelDriver.banners, on_banner=restarted.set)
     port.answer = lambda data: b"\r\n> " if data.startswith(b"AT+QISEND") else f"\r\n{banner}\r\n".encode()
-    with pytest.raises(CommandTimeoutError):
+    with pytest.raises(LinkError) as caught:
         await asyncio.wait_for(channel.execute(send(timeout_s=60)), 5)
+    assert caught.value.code == "modem_restarted"
     assert restarted.is_set()
 
 
@@ -369,3 +398,98 @@ async def test_transcripts_show_no_secret(
     for secret in ("4711", "490154203237518", "0123456789", "picture bytes"):
         assert secret not in caplog.text
     assert "AT+CPIN" in caplog.text
+
+
+async def test_a_refused_question_whose_name_ends_like_its_refusal(channel: Channel, port: ScriptedPort) -> None:
+    """ERROR is the end of AT+QIGETERROR, and no echo of it."""
+    port.answer = answers(QIGETERROR="\r\nERROR\r\n")
+    with pytest.raises(CommandError):
+        await channel.execute(
+            Command(line=ENCODER.run("+QIGETERROR"), info=re.compile(rb"\+QIGETERROR: "), timeout_s=5)
+        )
+
+
+@pytest.mark.parametrize("ending", ["close", "unplug"])
+async def test_what_waits_for_both_sides_to_be_in_step_ends_with_the_port(
+    channel: Channel, port: ScriptedPort, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """A modem that went silent, and then its port is closed: nobody may wait for ever."""
+    monkeypatch.setattr(channel_module, "SYNC_ANSWER_S", 1000.0)
+    with pytest.raises(CommandTimeoutError):
+        await channel.execute(CSQ)
+    waiting = [
+        asyncio.create_task(channel.execute(Command(line=ENCODER.run("+CIMI"), timeout_s=1000))) for _ in range(2)
+    ]
+    while b"AT+CMEE?\r" not in port.written:
+        await asyncio.sleep(0)
+    if ending == "close":
+        await channel.aclose()
+    else:
+        port.unplug()
+    for task in waiting:
+        with pytest.raises(LinkError) as caught:
+            await asyncio.wait_for(task, 5)
+        assert caught.value.code == {"close": "port_closed", "unplug": "port_lost"}[ending]
+    assert channel.is_lost
+    assert b"AT+CIMI\r" not in port.written
+
+
+async def test_a_payload_owed_to_a_port_that_is_gone(channel: Channel, port: ScriptedPort) -> None:
+    """The prompt comes late, and writing fails: the port is lost, and everybody is told once."""
+    told: list[LinkError] = []
+    channel.on_lost(told.append)
+    with pytest.raises(CommandTimeoutError):
+        await channel.execute(send(timeout_s=0.02))
+
+    def gone(_data: bytes) -> bytes:
+        raise LinkError("port_lost", "gone")
+
+    port.answer = gone
+    port.say(b"\r\n> ")
+    while not told:
+        await asyncio.sleep(0)
+    port.unplug()
+    with pytest.raises(LinkError):
+        await channel.execute(CSQ)
+    assert [error.code for error in told] == ["port_lost"]
+
+
+async def test_a_line_without_end_is_dropped_and_the_answer_behind_it_counts(
+    channel: Channel, port: ScriptedPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    port.answer = answers(CSQ="\r\n" + "x" * 9000 + "\r\n\r\n+CSQ: 4,99\r\n\r\nOK\r\n")
+    assert (await channel.execute(CSQ)).lines == ("+CSQ: 4,99",)
+    assert "9000 bytes without a line end" in caplog.text
+    assert "xxxx" not in caplog.text
+
+
+async def test_a_prompt_and_results_nobody_asked_for_change_nothing(channel: Channel, port: ScriptedPort) -> None:
+    port.say(b"\r\n> \r\nOK\r\n\r\nERROR\r\n\r\nRDY\r\n")
+    port.answer = answers(CSQ="\r\n> \r\n+CSQ: 4,99\r\n\r\nOK\r\n")
+    assert (await channel.execute(CSQ)).lines == ("+CSQ: 4,99",)
+
+
+async def test_a_banner_leaves_a_short_wait_as_it_is(channel: Channel, port: ScriptedPort) -> None:
+    """Without a handler, and with less time left than a restart is given."""
+    channel.configure(QuectelDriver.rules, banners=QuectelDriver.banners)
+    port.answer = answers(CSQ="\r\nRDY\r\n\r\n+CSQ: 4,99\r\n\r\nOK\r\n")
+    command = Command(line=ENCODER.run("+CSQ"), info=re.compile(rb"\+CSQ: "), timeout_s=0.01)
+    port.say(b"\r\nRDY\r\n")
+    assert (await channel.execute(command)).lines == ("+CSQ: 4,99",)
+
+
+async def test_a_line_that_never_gets_quiet_is_spoken_into_all_the_same(channel: Channel, port: ScriptedPort) -> None:
+    """A modem that chatters without end must not keep a command waiting without end."""
+
+    async def chatter() -> None:
+        while True:
+            port.say(b"\r\n+CEREG: 2\r\n")
+            await asyncio.sleep(0.001)
+
+    with pytest.raises(CommandTimeoutError):
+        await channel.execute(CSQ)
+    port.answer = answers(CMEE="\r\n+CMEE: 1\r\n\r\nOK\r\n", CIMI="\r\nOK\r\n")
+    chattering = asyncio.create_task(chatter())
+    await asyncio.wait_for(channel.execute(Command(line=ENCODER.run("+CIMI"))), 10)
+    chattering.cancel()

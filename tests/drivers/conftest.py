@@ -4,15 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+import socket
+from typing import Any, Protocol
 
 import pytest
 
+from custom_components.cellular_uplink.modem.at.channel import Channel
+from custom_components.cellular_uplink.modem.drivers.base import PinMemory
 from custom_components.cellular_uplink.modem.drivers.china_mobile import ChinaMobileDriver
+from custom_components.cellular_uplink.modem.drivers.generic import GenericDriver
 from custom_components.cellular_uplink.modem.drivers.quectel import QuectelDriver
 from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
 
+from .scripted import Answers, ScriptedPort, ScriptedStream
+
 type StartSession = Callable[..., ModemSession]
+type StartPort = Callable[..., ScriptedPort]
 
 
 @pytest.fixture
@@ -30,6 +37,57 @@ async def start_session(start_simulator: Callable[..., Any]) -> AsyncIterator[St
         await session.close()
 
 
+class StartDriver(Protocol):
+    """What starts a driver of a family on a scripted modem."""
+
+    def __call__[D: GenericDriver](self, family: type[D], answers: Answers) -> tuple[D, ScriptedStream]: ...
+
+
+@pytest.fixture
+async def start_driver() -> AsyncIterator[StartDriver]:
+    """Return what starts a driver on a modem that answers from a table."""
+    channels: list[Channel] = []
+
+    def start[D: GenericDriver](family: type[D], answers: Answers) -> tuple[D, ScriptedStream]:
+        stream = ScriptedStream(answers)
+        channel = Channel(stream)
+        channels.append(channel)
+        channel.start()
+        return family(channel), stream
+
+    yield start
+    for channel in channels:
+        await channel.aclose()
+
+
+@pytest.fixture
+async def start_port() -> AsyncIterator[StartPort]:
+    """Return what puts a modem that answers from a table, or another device, behind a serial port."""
+    ports: list[ScriptedPort] = []
+
+    def start(answers: Answers, device: type[ScriptedPort] = ScriptedPort) -> ScriptedPort:
+        ports.append(device(answers))
+        return ports[-1]
+
+    yield start
+    for port in ports:
+        port.unplug()
+
+
+@pytest.fixture
+async def open_session() -> AsyncIterator[Callable[..., ModemSession]]:
+    """Return what makes a session with any port, not opened yet; it is closed in the end."""
+    sessions: list[ModemSession] = []
+
+    def start(port: str, *, pin_memory: PinMemory | None = None, on_lost: Any = None, **settings: Any) -> ModemSession:
+        sessions.append(ModemSession(SessionSettings(port=port, **settings), pin_memory=pin_memory, on_lost=on_lost))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        await session.close()
+
+
 @dataclass
 class Peer:
     """A TCP server that keeps what it gets and says what it is told to."""
@@ -40,6 +98,7 @@ class Peer:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     writer: asyncio.StreamWriter | None = None
     reading: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -56,6 +115,7 @@ class Peer:
         except ConnectionError:
             pass  # the modem may drop a connection; tests look at what arrived
         finally:
+            self.ended.set()
             writer.close()
 
     async def wait_for(self, count: int) -> bytes:
@@ -72,6 +132,20 @@ async def peer(socket_enabled: None) -> AsyncIterator[Peer]:
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     peer.port = server.sockets[0].getsockname()[1]
     yield peer
+    server.close()
+    if peer.writer is not None:
+        peer.writer.close()
+
+
+@pytest.fixture
+async def small_peer(socket_enabled: None) -> AsyncIterator[Peer]:
+    """A peer whose system keeps little, and which does not read until it is told to."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    peer = Peer(port=listener.getsockname()[1])
+    server = await asyncio.start_server(peer.serve, sock=listener, limit=4096)
+    yield peer
+    peer.reading.set()
     server.close()
     if peer.writer is not None:
         peer.writer.close()

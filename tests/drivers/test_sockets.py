@@ -149,30 +149,6 @@ async def test_the_urc_port_is_set_only_when_it_is_another(
     assert trace_of(session).count('AT+QURCCFG="urcport","uart1"') == written
 
 
-async def test_a_full_buffer_waits_and_loses_nothing(start_session: StartSession, peer: Peer) -> None:
-    """bg96.md 4: SEND FAIL means retry later; the peer does not read at first."""
-    session = start_session("bg96", "--set", "send_buffer_bytes=4000")
-    driver = await online_sockets(session)
-    peer.reading.clear()
-    socket = await driver.open_socket("127.0.0.1", peer.port)
-    data = bytes(index * 7 % 251 for index in range(6_000_000))
-
-    async def send_all() -> None:
-        for start in range(0, len(data), 1460):
-            await socket.send(data[start : start + 1460])
-
-    sending = asyncio.create_task(send_all())
-    while "SEND FAIL" not in await asyncio.to_thread(trace_of, session):
-        await session.read_status()  # other exchanges go on
-    sending.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sending
-    await session.read_status()
-    sent = driver.traffic.sent_bytes
-    peer.reading.set()
-    assert (await peer.wait_for(sent))[:sent] == data[:sent]
-
-
 @pytest.mark.parametrize("modem", ["bg96", "ml307r"])
 async def test_status_goes_between_chunks_and_a_second_socket_too(
     start_session: StartSession, peer: Peer, modem: str

@@ -19,21 +19,7 @@ from custom_components.cellular_uplink.modem.drivers.quectel import parse_qcsq
 from custom_components.cellular_uplink.modem.errors import LinkError
 
 from .conftest import StartSession, trace_of
-
-
-class ScriptedModem:
-    """A modem that answers from a table, without echo; what is not in it is ERROR."""
-
-    def __init__(self, answers: dict[str, str]) -> None:
-        self._answers = answers
-        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def read(self) -> bytes:
-        return await self._incoming.get()
-
-    async def write(self, data: bytes) -> None:
-        answer = self._answers.get(data.decode().strip(), "ERROR")
-        self._incoming.put_nowait("".join(f"\r\n{line}\r\n" for line in answer.split("|")).encode())
+from .scripted import ScriptedStream
 
 
 @pytest.mark.parametrize(
@@ -130,7 +116,7 @@ def test_quectel_signal_spellings(line: str, signal: Signal) -> None:
 async def test_any_other_modem_gets_identity_signal_and_registration() -> None:
     """ml307r.md 8.4 and bg96.md 6.1: a SIMCom's words, and 27.007's CESQ edges."""
     channel = Channel(
-        ScriptedModem(
+        ScriptedStream(
             {
                 "AT+CGMI": "SIMCOM INCORPORATED|OK",
                 "AT+CGMM": "SIMCOM_SIM7600G-H|OK",

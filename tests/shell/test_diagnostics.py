@@ -119,11 +119,11 @@ async def test_nothing_personal_gets_out(
     scheme: str,
 ) -> None:
     """A sentinel in every field that is secret or personal, then everything that can happen to an upload."""
-    # What debug logging switches on for this integration, and what carries requests for it. (Home Assistant itself logs
-    # every action with its data at this level, and serialx every byte of the line.)
+    # What debug logging switches on for this integration, and what carries requests for it. (Home Assistant itself
+    # logs every action with its data at this level.)
     loggers = json.loads((Path(cellular_uplink.__file__).parent / "manifest.json").read_text()).get("loggers", [])
     caplog.set_level(logging.WARNING)
-    for name in ("custom_components.cellular_uplink", *loggers, "httpx", "httpcore", "h11", "anyio"):
+    for name in ("custom_components.cellular_uplink", *loggers, "serialx", "httpx", "httpcore", "h11", "anyio"):
         caplog.set_level(logging.DEBUG, name)
     planted = {
         name: f"SENTINEL{number}"

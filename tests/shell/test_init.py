@@ -93,7 +93,8 @@ async def test_waits_for_its_port(hass: HomeAssistant, simulator: Simulator) -> 
 async def test_does_not_take_another_modem(hass: HomeAssistant, start_simulator: Callable[..., Simulator]) -> None:
     entry = await set_up(hass, modem_entry(start_simulator("bg96", "--imei", "861536030196002").port))
     expect_state(entry, ConfigEntryState.SETUP_RETRY)
-    assert entry.error_reason_translation_key == "wrong_modem"
+    assert entry.error_reason_translation_key == "modem_unavailable"
+    assert (entry.error_reason_translation_placeholders or {})["code"] == "wrong_modem"
 
 
 async def test_a_modem_that_goes_and_returns(
@@ -106,7 +107,7 @@ async def test_a_modem_that_goes_and_returns(
 ) -> None:
     await unplug(hass, simulator)
     unavailable = {state.entity_id for state in hass.states.async_all() if state.state == STATE_UNAVAILABLE}
-    kept = {LAST_ERROR, "sensor.quectel_bg96_data_sent", "sensor.quectel_bg96_data_received", "event.cloud"}
+    kept = {LAST_ERROR, "event.cloud"}
     ours = {state.entity_id for state in hass.states.async_all() if "quectel" in state.entity_id} | {"event.cloud"}
     assert unavailable == ours - kept
     last_error = state_of(hass, LAST_ERROR)
@@ -174,7 +175,7 @@ async def test_unplugged_in_the_middle_of_an_upload(
         await head_arrived.wait()
     simulator.unplug()
     with pytest.raises(HomeAssistantError) as caught:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):  # scripts/bench measures how soon
             await upload
     assert "class link, code port_lost" in str(caught.value)
     assert state_of(hass, REGISTRATION).state == STATE_UNAVAILABLE

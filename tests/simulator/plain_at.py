@@ -78,9 +78,10 @@ class Port:
 class SimulatorProcess:
     """A running simulator and its port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], path: str, trace: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ready: dict[str, str | int], trace: Path) -> None:
         self.process = process
-        self.path = path
+        self.ready = ready
+        self.path = str(ready["port"])
         self.trace = trace
 
     def wire(self) -> list[tuple[float, str]]:

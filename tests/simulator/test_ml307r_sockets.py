@@ -265,3 +265,11 @@ def test_settings(at: Port) -> None:
     assert at.ask('AT+MIPCFG="ssl",0') == ['+MIPCFG: "ssl",0,0,0', "OK"]
     for command in ('AT+MIPCFG="nosuch",0,1', 'AT+MIPCFG="timeout",0,121', 'AT+MIPCFG="autofree",0,2'):
         assert at.ask(command) == ["+CME ERROR: 50"], command
+
+
+def test_keep_alive(at: Port) -> None:
+    """TCP 3.2: defaults 90, 75 and 3; switched off only the 0 is shown."""
+    assert at.ask("AT+MIPTKA=1") == ["+MIPTKA: 1,0", "OK"]
+    assert at.ask("AT+MIPTKA=1,1,120") == ["OK"]
+    assert at.ask("AT+MIPTKA?")[:3] == ["+MIPTKA: 0,0", "+MIPTKA: 1,1,120,75,3", "+MIPTKA: 2,0"]
+    assert at.ask("AT+MIPTKA=1,1,29") == ["+CME ERROR: 50"]

@@ -92,6 +92,9 @@ def test_signal_of_an_ml307r(port: Open) -> None:
     """ml307r.md 3: the samples of FLOW; MUESTATS in 0.1 dBm, type mandatory."""
     at = port("ml307r", "rssi_dbm=-69", "rsrp_dbm=-94", "rsrq_db=-3")
     assert at.ask("AT+CSQ;+CESQ") == ["+CSQ: 22,99", "+CESQ: 42,99,255,255,34,47", "OK"]
-    assert at.ask('AT+MUESTATS="radio"')[0].startswith('+MUESTATS: "radio",-940,-690,')
+    radio = '+MUESTATS: "radio",4,-940,-690,,,,015B290F,,90,1650,7,-30'
+    assert at.ask('AT+MUESTATS="radio"') == [radio, "OK"]
+    assert at.ask('AT+MUESTATS="cell"') == ['+MUESTATS: "scell",4,262,01,1650,,7,-940,-30,-690,90', "OK"]
+    assert at.ask('AT+MUESTATS="sband"') == ['+MUESTATS: "sband",3', "OK"]
     assert at.ask("AT+MUESTATS") == ["+CME ERROR: 50"]
     assert at.ask('AT+MUESTATS="ncell"') == ["+CME ERROR: 50"]

@@ -390,7 +390,11 @@ def test_interrupted(port: str, picture: Path) -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        process = _process("--port", port, "upload", picture, "--url", f"http://127.0.0.1:{server.port}/")
+        process = _process(
+            *("--port", port, "upload", picture, "--url", f"http://127.0.0.1:{server.port}/"),
+            # A suite that runs in the background was started with Ctrl-C ignored, and so would be its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         assert arrived.wait(30)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

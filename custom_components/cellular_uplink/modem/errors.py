@@ -24,7 +24,7 @@ class LinkError(ModemError):
     """The serial port or the modem behind it: missing, busy, gone, silent.
 
     Codes: port_missing, port_busy, port_invalid, port_lost, port_closed, no_answer, not_a_modem, not_responding,
-    modem_restarted.
+    modem_restarted, wrong_modem.
     """
 
     kind = "link"

@@ -44,12 +44,14 @@ class SessionSettings:
 
     `port` is a path or a serialx URL (socket://, rfc2217://, esphome-hass://...). `baud` None finds the rate out.
     `operator` is five or six digits, None for automatic. `apn` None uses what the modem has stored.
+    With an `imei` any other modem is refused.
     """
 
     port: str
     baud: int | None = None
     apn: ApnSettings | None = None
     operator: str | None = None
+    imei: str | None = field(default=None, repr=False)
     pin: str | None = field(default=None, repr=False)
 
 
@@ -190,9 +192,11 @@ class ModemSession:
         if self._closing:
             await asyncio.gather(*self._closing)
         port = self._port = await SerialPort.open(self.settings.port, baud=self.settings.baud or DEFAULT_BAUD)
+        if self._is_closed:
+            raise LinkError("port_closed", "The modem is not in use any more")
         has_rate = "://" not in port.url or port.url.startswith(("rfc2217", "esphome", "device"))
         self._baud = await self._find_rate(port, has_rate=has_rate)
-        channel = self._channel = Channel(port, line_bps=self._baud, on_lost=self._lost)
+        channel = self._channel = Channel(port, line_bps=self._baud, in_step=False, on_lost=self._lost)
         channel.start()
         driver = await identify(channel)
         driver.subscribe(self._changed)
@@ -200,14 +204,20 @@ class ModemSession:
         identity = await driver.read_identity()
         if identity.model is None and identity.vendor is None:
             raise LinkError("not_a_modem", "Something answers AT on this port, but it is not a modem")
+        if self.settings.imei is not None and identity.imei != self.settings.imei:
+            raise LinkError("wrong_modem", "Another modem answers on this port")
         self._identity, self._driver = identity, driver
         _LOGGER.debug("%s %s, firmware %s, at %s baud", identity.vendor, identity.model, identity.firmware, self._baud)
 
     async def _prepare(self, driver: Driver) -> None:
-        await driver.prepare()
-        await self._unlock(driver)
-        await driver.release_sockets()
-        await driver.select_operator(self.settings.operator)
+        try:
+            await driver.prepare()
+            await self._unlock(driver)
+            await driver.release_sockets()
+            await driver.select_operator(self.settings.operator)
+        except BaseException:
+            driver.needs_prepare = True  # the modem may still be starting: the next caller tries again
+            raise
 
     async def _find_rate(self, port: SerialPort, *, has_rate: bool) -> int | None:
         """Return the rate at which the modem answers AT; an auto-baud modem takes the first one it hears."""
@@ -227,7 +237,8 @@ class ModemSession:
                     await port.set_baud(rates[0])
                 await self._answers(port, b"\r" * MAX_OWED_BYTES, answer_s, heard)
         if heard:
-            raise LinkError("not_a_modem", "Something sends on this port, but it does not answer AT as a modem does")
+            sentence = "Something sends on this port, but it does not answer AT; is the baud rate right?"
+            raise LinkError("not_a_modem", sentence)
         raise LinkError(
             "no_answer", "Nothing answers on this port; is the modem switched on, and is the baud rate right?"
         )
@@ -292,8 +303,9 @@ class ModemSession:
         self._pin_memory.remember(iccid, pin, refused=False)
         try:
             await driver.enter_pin(pin)
-        except SimError:
-            self._pin_memory.remember(iccid, pin, refused=True)
+        except SimError as err:
+            if err.code in ("pin_wrong", "puk_required"):
+                self._pin_memory.remember(iccid, pin, refused=True)
             raise
         self._pin_memory.forget(iccid, pin)
 

@@ -51,6 +51,7 @@ class _Exchange:
     echo_seen: bool = False
     is_started: bool = False
     is_paid: bool = False
+    saw_restart: bool = False
     scope: asyncio.Timeout | None = None
 
     def succeed(self, final: bytes) -> None:
@@ -82,6 +83,7 @@ class Channel:
         rules: CodecRules | None = None,
         *,
         line_bps: int | None = None,
+        in_step: bool = True,
         on_lost: Callable[[LinkError], None] | None = None,
     ) -> None:
         self._stream = stream
@@ -96,7 +98,8 @@ class Channel:
         self._order = itertools.count()
         self._active: _Exchange | None = None
         self._sync: _Sync | None = None
-        self._out_of_step: Command | None = None
+        # Whoever looked for the modem may have left answers on their way: the first exchange is preceded by a question.
+        self._out_of_step: Command | None = None if in_step else Command(line=AtEncoder().run())
         self._owed = b""
         self._heard = asyncio.Event()
         self._urc_handlers: list[tuple[re.Pattern[bytes], Callable[[bytes, bytes], None]]] = []
@@ -206,9 +209,21 @@ class Channel:
             try:
                 if self._out_of_step is not None:
                     await self._resynchronise()
-                await self._perform(exchange)
+                if self._lost is None:
+                    await self._perform(exchange)
+                else:
+                    exchange.fail(self._lost)
             except ModemError as err:
                 exchange.fail(err)
+            except Exception:  # a bug must not leave callers waiting for ever
+                _LOGGER.exception("The modem's channel failed")
+                failure = LinkError("port_lost", "An internal error ended the connection to the modem")
+                exchange.fail(failure)
+                self._lose(failure, tell=True)
+            except asyncio.CancelledError:
+                # Closed in the middle of getting back into step, where it was not the active exchange yet.
+                exchange.fail(self._lost or LinkError("port_closed", "The modem's port was closed"))
+                raise
 
     async def _perform(self, exchange: _Exchange) -> None:
         command = exchange.command
@@ -234,11 +249,11 @@ class Channel:
             self._out_of_step = command
             # A payload whose prompt has not come yet is still owed: the prompt may come late.
             self._owed = b"" if exchange.is_paid else command.payload
-            exchange.fail(
-                CommandTimeoutError(
-                    "timeout", f"The modem did not finish {command.line.name} within {command.timeout_s:g} s"
-                )
-            )
+            if exchange.saw_restart:
+                exchange.fail(LinkError("modem_restarted", f"The modem restarted during {command.line.name}"))
+            else:
+                sentence = f"The modem did not finish {command.line.name} within {command.timeout_s:g} s"
+                exchange.fail(CommandTimeoutError("timeout", sentence))
         finally:
             self._active = None
             self._codec.raw_rule = None
@@ -299,7 +314,10 @@ class Channel:
             self._owed = b""
             self._codec.expects_prompt = False
             return
-        raise LinkError("not_responding", f"The modem stopped answering during {stale.line.name}")
+        # Given up, so that whoever owns the port opens it anew: the modem may have come back at another rate.
+        error = LinkError("not_responding", f"The modem stopped answering during {stale.line.name}")
+        self._lose(error, tell=True)
+        raise error
 
     async def _wait_quiet(self) -> None:
         try:
@@ -324,6 +342,9 @@ class Channel:
                     self._wait_longer(RAW_END_S if self._codec.raw.looks_ended else None)
         except LinkError as err:
             self._lose(err, tell=True)
+        except Exception:  # a bug must not leave callers waiting for ever
+            _LOGGER.exception("Reading from the modem failed")
+            self._lose(LinkError("port_lost", "An internal error ended the connection to the modem"), tell=True)
 
     def _wait_longer(self, seconds: float | None) -> None:
         """Raw output is coming in: the exchange may take this long, or its own time, from now on."""
@@ -419,19 +440,22 @@ class Channel:
         for pattern, handler in self._urc_handlers:
             if pattern.match(text):
                 taken = True
-                handler(text, data)
-        # Lines nobody knows may carry anything, a number or a message among it: only their head is shown.
-        shown = (
-            text.decode("latin-1")
-            if taken
-            else f"{text[:24].split(b':')[0].decode('latin-1')} <{len(text)} bytes, not understood>"
-        )
-        _LOGGER.debug("< %s", shown)
+                try:
+                    handler(text, data)
+                except Exception:  # one listener's bug must not end the reading for all
+                    _LOGGER.exception("A handler of the modem's messages failed")
+        # Lines nobody knows may carry anything, a number, a PIN or a message among it: only their name is shown.
+        if taken:
+            _LOGGER.debug("< %s", text.decode("latin-1"))
+            return
+        name = re.match(rb"\+[A-Z]{2,12}(?=:)", text)
+        _LOGGER.debug("< %s <%d bytes, not understood>", name[0].decode("ascii") if name else "", len(text))
 
     def _banner(self, text: bytes) -> None:
         _LOGGER.debug("the modem restarted (%s)", text.decode("latin-1"))
         active = self._active
         if active is not None and active.scope is not None and not active.finished.is_set():
+            active.saw_restart = True
             deadline = asyncio.get_running_loop().time() + RESTART_GRACE_S
             when = active.scope.when()
             if when is not None and when > deadline:
@@ -483,8 +507,8 @@ class _Sync:
 
 
 def _is_echo(sent: bytes, text: bytes) -> bool:
-    """Return whether a line is the command's echo, whole or what is left of it."""
-    return len(text) >= 2 and (sent.endswith(text) or sent.startswith(text))
+    """Return whether a line is the command's echo, whole or what is left of it; ERROR is no end of AT+QIGETERROR."""
+    return len(text) >= 2 and not is_final(text) and (sent.endswith(text) or sent.startswith(text))
 
 
 def _retrieve(future: asyncio.Future[Response]) -> None:

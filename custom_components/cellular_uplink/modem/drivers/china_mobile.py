@@ -7,13 +7,13 @@ from typing import ClassVar, override
 
 from ..at.channel import Channel
 from ..at.codec import CodecRules, CountedRule, parse_fields
-from ..at.command import Command, Priority, Prompt, Response
+from ..at.command import Command, Priority, Prompt
 from ..at.encoding import AtEncoder, Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
-from .base import ApnSettings, Identity, IpType, SocketLimits
+from .base import ApnSettings, Identity, SocketLimits
 from .china_mobile_http import ChinaMobileHttp
-from .generic import wait_event
-from .sockets import BaseSocket, SocketIds
+from .generic import pdp_type, wait_event
+from .sockets import BaseSocket, SocketTable
 
 CHUNK_BYTES = 8192
 """Most that MIPSEND takes behind its prompt (TCP 3.5; inline it is 1460)."""
@@ -67,10 +67,10 @@ class ChinaMobileDriver(ChinaMobileHttp):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)
-        self._ids = SocketIds(range(SOCKET_COUNT))
-        self._sockets: dict[int, ChinaMobileSocket] = {}
+        self.sockets: SocketTable[ChinaMobileSocket] = SocketTable(SOCKET_COUNT)
         self._configured_ids: set[int] = set()
-        channel.on_lost(self._break_sockets)
+        self._applied_apn: ApnSettings | None = None
+        channel.on_lost(self._broke)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+MIPOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+MIPURC: ?"rtcp"'), self._received)
@@ -117,11 +117,13 @@ class ChinaMobileDriver(ChinaMobileHttp):
             NetworkError: with the modem's number and words.
         """
         is_active = await self._is_active()
-        if apn is not None and await self._configured_apn() != (_ip_type(apn), apn.apn):
-            if is_active:
-                await self.deactivate_packet_data()
-                is_active = False
-            await self._configure_apn(apn)
+        if apn is not None and apn != self._applied_apn:
+            if not await self._has_apn(apn):
+                if is_active:
+                    await self.deactivate_packet_data()
+                    is_active = False
+                await self._configure_apn(apn)
+            self._applied_apn = apn
         if is_active:
             return
         try:
@@ -148,18 +150,21 @@ class ChinaMobileDriver(ChinaMobileHttp):
         rows = (parse_fields(line, "+MIPCALL") for line in response.lines)
         return any(row[:2] == [CONTEXT, 1] for row in rows)
 
-    async def _configured_apn(self) -> tuple[str, str] | None:
-        response = await self.try_ask(self.encoder.read("+CGDCONT"), info=re.compile(rb"\+CGDCONT: "))
-        for line in response.lines if response else ():
-            values = parse_fields(line, "+CGDCONT")
-            if values[0] == CONTEXT and len(values) > 2:
-                return str(values[1]), str(values[2] or "")
-        return None
+    async def _has_apn(self, apn: ApnSettings) -> bool:
+        if await self.read_context(CONTEXT) != (pdp_type(apn), apn.apn):
+            return False
+        # 3GPP 27.007 10.1.31: the user is told, the password never. Where the command is missing, nothing is known.
+        response = await self.try_ask(self.encoder.read("+CGAUTH"), info=re.compile(rb"\+CGAUTH: "), is_private=True)
+        rows = [parse_fields(line, "+CGAUTH") for line in response.lines] if response else []
+        stored = next((row for row in rows if row[0] == CONTEXT), None)
+        if stored is None or len(stored) < 2 or stored[1] == 0:
+            return not apn.user
+        return not apn.password and len(stored) > 2 and stored[2] == apn.user
 
     async def _configure_apn(self, apn: ApnSettings) -> None:
         encoder = self.encoder
         try:
-            await self.ask(encoder.set("+CGDCONT", CONTEXT, Text("ip_type", _ip_type(apn)), Text("apn", apn.apn)))
+            await self.ask(encoder.set("+CGDCONT", CONTEXT, Text("ip_type", pdp_type(apn)), Text("apn", apn.apn)))
             if apn.user:
                 # 3GPP 27.007 10.1.31; 2 is CHAP. Assumed to be there: no manual of this family was at hand.
                 user, password = (
@@ -167,6 +172,8 @@ class ChinaMobileDriver(ChinaMobileHttp):
                     Text("apn_password", apn.password, secret=True),
                 )
                 await self.ask(encoder.set("+CGAUTH", CONTEXT, 2, user, password))
+            else:
+                await self.try_ask(encoder.set("+CGAUTH", CONTEXT, 0))
         except CommandError as err:
             raise _network_error(err.code, "The modem refused the APN settings") from err
 
@@ -176,7 +183,7 @@ class ChinaMobileDriver(ChinaMobileHttp):
     async def release_sockets(self) -> None:
         """Close every id: a free one answers 551, which is what we want."""
         for socket_id in RELEASED_IDS:
-            if socket_id not in self._sockets:
+            if socket_id not in self.sockets:
                 await self.try_ask(self.encoder.set("+MIPCLOSE", socket_id))
 
     async def open_socket(self, host: str, port: int) -> ChinaMobileSocket:
@@ -185,8 +192,8 @@ class ChinaMobileDriver(ChinaMobileHttp):
         Raises:
             SocketError, NetworkError: with the modem's number and words.
         """
-        socket = ChinaMobileSocket(self, self._ids.take())
-        self._sockets[socket.id] = socket
+        socket = ChinaMobileSocket(self, await self.sockets.take_id())
+        self.sockets.add(socket)
         try:
             await self._open(socket, host, port)
         except BaseException:
@@ -213,6 +220,8 @@ class ChinaMobileDriver(ChinaMobileHttp):
                         return
         except TimeoutError as err:
             raise SocketError("timeout", f"{host} could not be reached within {OPEN_TIMEOUT_S} s") from err
+        if socket.error is not None:
+            raise socket.error
         if socket.open_result != 0:
             raise _open_error(str(socket.open_result), host)
 
@@ -227,7 +236,7 @@ class ChinaMobileDriver(ChinaMobileHttp):
     def _numbers(self, line: bytes) -> tuple[ChinaMobileSocket | None, int]:
         """Return the socket a URC is about, and the number behind its id."""
         values = [int(value) for value in re.findall(rb"\d+", line.partition(b":")[2])]
-        return (self._sockets.get(values[0]) if values else None), (values[1] if len(values) > 1 else 0)
+        return (self.sockets.get(values[0]) if values else None), (values[1] if len(values) > 1 else 0)
 
     def _opened(self, line: bytes, _data: bytes) -> None:
         socket, result = self._numbers(line)
@@ -252,26 +261,22 @@ class ChinaMobileDriver(ChinaMobileHttp):
             socket.broke(SocketError("closed", "The connection broke"))
 
     def _packet_data_changed(self, line: bytes, _data: bytes) -> None:
-        if re.match(rb"\+MIPCALL: ?\d+, ?0", line):
-            self._break_sockets(NetworkError("570", "The network ended packet data"))
+        if re.match(rb"\+MIPCALL: ?%d, ?0" % CONTEXT, line):  # others are the operator's own, such as 8 for calls
+            self._broke(NetworkError("570", "The network ended packet data"))
 
     @override
     def _restarted(self) -> None:
         super()._restarted()
         self._configured_ids.clear()
-        self._break_sockets(LinkError("modem_restarted", "The modem restarted"))
-
-    def _break_sockets(self, error: ModemError) -> None:
+        self._applied_apn = None
+        error = LinkError("modem_restarted", "The modem restarted")
         self.mhttp_broke(error)
-        for socket in tuple(self._sockets.values()):
-            socket.broke(error)
+        self.sockets.forget_all(error)
 
-    def forget(self, socket: ChinaMobileSocket, *, is_free: bool) -> None:
-        """Drop a closed socket; its id is used again only if the modem said it is free."""
-        if self._sockets.get(socket.id) is socket:
-            del self._sockets[socket.id]
-        if is_free:
-            self._ids.give_back(socket.id)
+    def _broke(self, error: ModemError) -> None:
+        """Everything that needs packet data or the port fails with this error."""
+        self.mhttp_broke(error)
+        self.sockets.break_all(error)
 
 
 class ChinaMobileSocket(BaseSocket):
@@ -280,8 +285,6 @@ class ChinaMobileSocket(BaseSocket):
     def __init__(self, driver: ChinaMobileDriver, socket_id: int) -> None:
         super().__init__(socket_id, driver.traffic)
         self._driver = driver
-        self.opened = asyncio.Event()
-        self.open_result = 0
         self._unread: deque[bytes] = deque()
         self._unread_bytes = 0
 
@@ -343,15 +346,7 @@ class ChinaMobileSocket(BaseSocket):
     def _enqueue_close(self) -> None:
         line = self._driver.encoder.set("+MIPCLOSE", self.id)
         closing = self._driver.channel.enqueue(Command(line=line, timeout_s=CLOSE_TIMEOUT_S, priority=Priority.URGENT))
-        closing.add_done_callback(self._after_close)
-
-    def _after_close(self, closing: asyncio.Future[Response]) -> None:
-        error = closing.exception()
-        self._driver.forget(self, is_free=error is None or isinstance(error, CommandError))
-
-
-def _ip_type(apn: ApnSettings) -> str:
-    return {IpType.IPV4: "IP", IpType.IPV6: "IPV6", IpType.IPV4V6: "IPV4V6"}[apn.ip_type]
+        self._driver.sockets.give_back(self, closing)
 
 
 def _words(code: str) -> str:

@@ -12,7 +12,9 @@ from ..at.encoding import AtEncoder, CommandLine, Text
 from ..errors import CommandError, ModemProtocolError, NetworkError, SimError
 from .base import (
     AccessTechnology,
+    ApnSettings,
     Identity,
+    IpType,
     ModemStatus,
     Registration,
     RegistrationState,
@@ -22,7 +24,10 @@ from .base import (
     Unsubscribe,
 )
 
-_BARE = re.compile(rb'(?!(APP )?RDY$|[A-Z]* ?POWER|REBOOTING|RING$)(\+[A-Z]+: ?)?"?[A-Za-z0-9][^:"]*"?$')
+_BARE = (
+    rb"(?!(APP )?RDY$|[A-Z]* ?POWER|REBOOTING|RING$|(SMS|PB|Call) (DONE|Ready)$)"
+    rb'(%s: ?)?(Revision: ?)?"?[A-Za-z0-9][^:"]*"?$'
+)
 """An identity line: bare text, or on some firmware behind the command's own prefix; no URC looks like it."""
 
 _STATES = {
@@ -128,7 +133,7 @@ class GenericDriver:
 
     async def read_text(self, name: str) -> str | None:
         """Ask an identity command and return its first line without prefix and quotes, None if it is refused."""
-        response = await self.try_ask(self.encoder.run(name), info=_BARE)
+        response = await self.try_ask(self.encoder.run(name), info=re.compile(_BARE % re.escape(name.encode())))
         if response is None or not response.lines:
             return None
         text = re.sub(rf"^{re.escape(name)}: ?", "", response.lines[0]).removeprefix("Revision:")
@@ -146,10 +151,10 @@ class GenericDriver:
 
     async def read_digits(self, line: CommandLine, *, length: int | None = None) -> str | None:
         """Ask for a number of 14 to 22 digits, with or without prefix, quotes and the filler F; None if refused."""
-        response = await self.try_ask(line, info=re.compile(rb'(\+\w+: ?)?"?\d{14,22}[Ff]?"?$'), is_private=True)
+        response = await self.try_ask(line, info=re.compile(rb'(\+\w+: ?)?"?\d{14,22}[Ff]?"? *$'), is_private=True)
         if response is None or not response.lines:
             return None
-        digits = re.sub(r'^\+\w+: ?|["Ff]', "", response.lines[0])
+        digits = re.sub(r'^\+\w+: ?|["Ff ]', "", response.lines[0])
         return digits if length in (None, len(digits)) else None
 
     # -- SIM ----------------------------------------------------------------------------------------------------------
@@ -163,9 +168,9 @@ class GenericDriver:
         words = response.lines[-1].partition(":")[2].strip() if response.lines else ""
         if words == "READY":
             return SimState.READY
-        if words in ("SIM PIN", "PH-SIM PIN"):
-            return SimState.PIN
-        return SimState.PUK if "PUK" in words else SimState.UNKNOWN
+        if words.startswith("PH-"):
+            return SimState.FAILURE  # the device's own lock: the SIM's PIN does not open it
+        return {"SIM PIN": SimState.PIN, "SIM PUK": SimState.PUK}.get(words, SimState.UNKNOWN)
 
     async def read_pin_tries(self) -> int | None:
         """Read AT+CPINR (3GPP 27.007 8.65), None where the modem lacks it."""
@@ -179,12 +184,23 @@ class GenericDriver:
         return None
 
     async def enter_pin(self, pin: str) -> None:
-        """Enter the PIN, once. Raises SimError pin_wrong or puk_required when it is refused."""
+        """Enter the PIN, once.
+
+        Raises:
+            SimError: pin_wrong or puk_required when it is refused, else what kept the SIM from checking it.
+        """
         try:
             await self.ask(self.encoder.set("+CPIN", Text("pin", pin, secret=True)), timeout_s=10)
         except CommandError as err:
-            if _SIM_CODES.get(err.code) is SimState.PUK:
-                raise SimError("puk_required", "The SIM now asks for its PUK", tries_left=0) from err
+            match _SIM_CODES.get(err.code):
+                case SimState.PUK:
+                    raise SimError("puk_required", "The SIM now asks for its PUK", tries_left=0) from err
+                case SimState.BUSY:
+                    raise SimError("sim_busy", "The SIM was too busy to check the PIN") from err
+                case SimState.MISSING:
+                    raise SimError("sim_missing", "There is no SIM in the modem") from err
+                case SimState.FAILURE:
+                    raise SimError("sim_failure", "The modem cannot read the SIM") from err
             tries = await self.read_pin_tries()
             raise SimError("pin_wrong", "The SIM refused the PIN", tries_left=tries) from err
 
@@ -198,8 +214,10 @@ class GenericDriver:
         """
         await self.try_ask(self.encoder.set("+COPS", 3, 2))
         try:
-            response = await self.ask(self.encoder.read("+COPS"), info=re.compile(rb"\+COPS: "))
-            values = parse_fields(response.lines[-1], "+COPS") if response.lines else []
+            response = await self.try_ask(self.encoder.read("+COPS"), info=re.compile(rb"\+COPS: "))
+            if response is None and operator is None:
+                return  # not every modem can tell, and nobody asked for anything
+            values = parse_fields(response.lines[-1], "+COPS") if response and response.lines else []
             mode = values[0] if values else None
             current = values[2] if len(values) > 2 else None
             if operator is None and mode != 0:
@@ -282,6 +300,15 @@ class GenericDriver:
             rsrp - 141 if rsrp is not None and 0 <= rsrp <= 97 else None,
         )
 
+    async def read_context(self, context: int) -> tuple[str, str] | None:
+        """AT+CGDCONT?: PDP type and APN of a context (3GPP 27.007 10.1.1), None where the modem does not say."""
+        response = await self.try_ask(self.encoder.read("+CGDCONT"), info=re.compile(rb"\+CGDCONT: "))
+        for line in response.lines if response else ():
+            values = parse_fields(line, "+CGDCONT")
+            if values[0] == context and len(values) > 2:
+                return str(values[1]), str(values[2] or "")
+        return None
+
     async def release_sockets(self) -> None:
         """There are none here."""
 
@@ -349,6 +376,11 @@ def field_number(values: list[str | int | None], index: int, what: str) -> int:
     if number is None:
         raise ModemProtocolError("unexpected_reply", f"The modem's {what} lacks a number")
     return number
+
+
+def pdp_type(apn: ApnSettings) -> str:
+    """Return the PDP type as AT+CGDCONT spells it."""
+    return {IpType.IPV4: "IP", IpType.IPV6: "IPV6", IpType.IPV4V6: "IPV4V6"}[apn.ip_type]
 
 
 async def wait_event(event: asyncio.Event, timeout_s: float) -> bool:

@@ -1,6 +1,7 @@
 """Quectel BG96 and its relatives (sources: bg96.md 1 to 6, the manuals M-AT and M-TCP named there)."""
 
 import asyncio
+from contextlib import suppress
 import re
 from typing import ClassVar, override
 
@@ -10,9 +11,9 @@ from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Identity, IpType, Signal, SocketLimits
-from .generic import field_number, wait_event
+from .generic import field_number, pdp_type, wait_event
 from .quectel_http import QuectelHttp
-from .sockets import BaseSocket, SocketIds
+from .sockets import BaseSocket, SocketTable
 
 CHUNK_BYTES = 1460
 """Most that QISEND takes (M-TCP 2.1.8; test form 0-1460)."""
@@ -34,6 +35,7 @@ POLL_S = 5.0
 FIRST_POLL_S = 0.5
 
 _STATE_CONNECTED = 2
+_STATE_CLOSING = 4
 
 _ERRORS = {
     "550": "unknown error", "551": "operation blocked", "552": "invalid parameters", "553": "memory not enough",
@@ -71,10 +73,12 @@ class QuectelDriver(QuectelHttp):
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)
-        self._ids = SocketIds(range(SOCKET_COUNT))
-        self._sockets: dict[int, QuectelSocket] = {}
+        self.sockets: SocketTable[QuectelSocket] = SocketTable(SOCKET_COUNT)
         self._knows_urc_port = False
-        channel.on_lost(self._break_sockets)
+        self._must_deactivate = False
+        self._applied_apn: ApnSettings | None = None
+        """What the modem was found or made to have: asked once, since firmware may hide a password it is asked for."""
+        channel.on_lost(self._broke)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+QIOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+QIURC: ?"recv"'), self._received)
@@ -139,12 +143,16 @@ class QuectelDriver(QuectelHttp):
         Raises:
             NetworkError: with the modem's number and words.
         """
+        if self._must_deactivate:
+            await self._take_down()
         is_active = await self._is_active()
-        if apn is not None and await self._configured_apn() != (_ip_type(apn), apn.apn, apn.user, apn.password):
-            if is_active:
-                await self.deactivate_packet_data()
-                is_active = False
-            await self._configure_apn(apn)
+        if apn is not None and apn != self._applied_apn:
+            if not await self._has_apn(apn):
+                if is_active:
+                    await self.deactivate_packet_data()
+                    is_active = False
+                await self._configure_apn(apn)
+            self._applied_apn = apn
         if is_active:
             return
         try:
@@ -158,20 +166,29 @@ class QuectelDriver(QuectelHttp):
         """Take context 1 down; its sockets close with it."""
         await self.ask(self.encoder.set("+QIDEACT", CONTEXT), timeout_s=DEACTIVATE_TIMEOUT_S)
 
+    async def _take_down(self) -> None:
+        """After a "pdpdeact" the host must deactivate before it may activate again (M-TCP)."""
+        with suppress(CommandError):  # refused where the modem has done it by itself
+            await self.deactivate_packet_data()
+        self._must_deactivate = False
+
     async def _is_active(self) -> bool:
         response = await self.ask(self.encoder.read("+QIACT"), info=re.compile(rb"\+QIACT: "))
         rows = (parse_fields(line, "+QIACT") for line in response.lines)
         return any(row[:2] == [CONTEXT, 1] for row in rows)
 
-    async def _configured_apn(self) -> tuple[int, str, str, str] | None:
+    async def _has_apn(self, apn: ApnSettings) -> bool:
         response = await self.try_ask(
             self.encoder.set("+QICSGP", CONTEXT), info=re.compile(rb"\+QICSGP: "), is_private=True
         )
         if response is None or not response.lines:
-            return None
+            return False
         values = parse_fields(response.lines[-1], "+QICSGP")
-        apn, user, password = (["" if value is None else str(value) for value in values[1:4]] + ["", "", ""])[:3]
-        return field_number(values, 0, "+QICSGP"), apn, user, password
+        stored = ["" if value is None else str(value) for value in values[:4]]
+        if stored + [""] * (4 - len(stored)) != [str(_qicsgp_type(apn)), apn.apn, apn.user, apn.password]:
+            return False
+        context = await self.read_context(CONTEXT)
+        return context is None or context == (pdp_type(apn), apn.apn)
 
     async def _configure_apn(self, apn: ApnSettings) -> None:
         """QICSGP knows IPv4 or IPv6; both at once are asked for with CGDCONT, as the 719 report does."""
@@ -184,7 +201,7 @@ class QuectelDriver(QuectelHttp):
                 self.encoder.set(
                     "+QICSGP",
                     CONTEXT,
-                    _ip_type(apn),
+                    _qicsgp_type(apn),
                     name,
                     Text("apn_user", apn.user, secret=True),
                     Text("apn_password", apn.password, secret=True),
@@ -203,7 +220,8 @@ class QuectelDriver(QuectelHttp):
         response = await self.try_ask(self.encoder.run("+QIGETERROR"), info=re.compile(rb"\+QIGETERROR: "))
         if response is None or not response.lines:
             return "unknown"
-        return str(parse_fields(response.lines[-1], "+QIGETERROR")[0])
+        number = re.search(r"\d+", response.lines[-1])  # some firmware has a blank, no comma, behind it
+        return number[0] if number else "unknown"
 
     # -- sockets ------------------------------------------------------------------------------------------------------
 
@@ -213,7 +231,7 @@ class QuectelDriver(QuectelHttp):
         response = await self.try_ask(self.encoder.run("+QISTATE"), info=re.compile(rb"\+QISTATE: "))
         for line in response.lines if response else ():
             socket_id = field_number(parse_fields(line, "+QISTATE"), 0, "+QISTATE")
-            if socket_id not in self._sockets:
+            if socket_id not in self.sockets:
                 await self.try_ask(self.encoder.set("+QICLOSE", socket_id))
 
     async def open_socket(self, host: str, port: int) -> QuectelSocket:
@@ -222,9 +240,8 @@ class QuectelDriver(QuectelHttp):
         Raises:
             SocketError, NetworkError: with the modem's number and words.
         """
-        socket_id = self._ids.take()
-        socket = QuectelSocket(self, socket_id)
-        self._sockets[socket_id] = socket
+        socket = QuectelSocket(self, await self.sockets.take_id())
+        self.sockets.add(socket)
         try:
             await self._open(socket, host, port)
         except BaseException:
@@ -245,10 +262,15 @@ class QuectelDriver(QuectelHttp):
                 while not await wait_event(socket.opened, pause_s):
                     pause_s = min(pause_s * 2, POLL_S)
                     # No word: perhaps the URC went to another port.
-                    if await self.socket_state(socket.id) == _STATE_CONNECTED:
+                    state = await self.socket_state(socket.id)
+                    if state == _STATE_CONNECTED:
                         return
+                    if state == _STATE_CLOSING and not socket.opened.is_set():
+                        raise self._open_error(await self.last_error(), host)
         except TimeoutError as err:
             raise SocketError("timeout", f"{host} could not be reached within {OPEN_TIMEOUT_S:.0f} s") from err
+        if socket.error is not None:
+            raise socket.error
         if socket.open_result != 0:
             raise self._open_error(str(socket.open_result), host)
 
@@ -287,7 +309,7 @@ class QuectelDriver(QuectelHttp):
 
     def _socket_of(self, line: bytes, index: int) -> QuectelSocket | None:
         values = re.findall(rb"\d+", line.partition(b":")[2])
-        return self._sockets.get(int(values[index])) if len(values) > index else None
+        return self.sockets.get(int(values[index])) if len(values) > index else None
 
     def _opened(self, line: bytes, _data: bytes) -> None:
         values = re.findall(rb"\d+", line)
@@ -304,25 +326,25 @@ class QuectelDriver(QuectelHttp):
         if (socket := self._socket_of(line, 0)) is not None:
             socket.peer_closed()
 
-    def _packet_data_lost(self, _line: bytes, _data: bytes) -> None:
-        self._break_sockets(NetworkError("570", "The network ended packet data"))
+    def _packet_data_lost(self, line: bytes, _data: bytes) -> None:
+        if re.findall(rb"\d+", line.partition(b":")[2])[:1] not in ([], [b"%d" % CONTEXT]):
+            return  # somebody else's context, such as the operator's own for calls
+        self._must_deactivate = True
+        self._broke(NetworkError("570", "The network ended packet data"))
 
     @override
     def _restarted(self) -> None:
         super()._restarted()
-        self._break_sockets(LinkError("modem_restarted", "The modem restarted"))
-
-    def _break_sockets(self, error: ModemError) -> None:
+        self._must_deactivate = False
+        self._applied_apn = None
+        error = LinkError("modem_restarted", "The modem restarted")
         self.http_broke(error)
-        for socket in tuple(self._sockets.values()):
-            socket.broke(error)
+        self.sockets.forget_all(error)
 
-    def forget(self, socket: QuectelSocket, *, is_free: bool) -> None:
-        """Drop a closed socket; its id is used again only if the modem said it is free."""
-        if self._sockets.get(socket.id) is socket:
-            del self._sockets[socket.id]
-        if is_free:
-            self._ids.give_back(socket.id)
+    def _broke(self, error: ModemError) -> None:
+        """Everything that needs packet data or the port fails with this error."""
+        self.http_broke(error)
+        self.sockets.break_all(error)
 
 
 class QuectelSocket(BaseSocket):
@@ -331,8 +353,6 @@ class QuectelSocket(BaseSocket):
     def __init__(self, driver: QuectelDriver, socket_id: int) -> None:
         super().__init__(socket_id, driver.traffic)
         self._driver = driver
-        self.opened = asyncio.Event()
-        self.open_result = 0
         self._has_data = False
         self._pushed = bytearray()
 
@@ -367,20 +387,21 @@ class QuectelSocket(BaseSocket):
         )
         loop = asyncio.get_running_loop()
         unacknowledged: int | None = None
-        deadline = loop.time() + FULL_BUFFER_TIMEOUT_S
+        deadline: float | None = None
         while True:
             try:
                 await channel.execute(command)
             except CommandError as err:
                 if err.code != "SEND FAIL":
-                    raise await self._send_error() from err
+                    raise await self._failure("Sending") from err
             else:
                 self._traffic.sent_bytes += len(data)
                 return
             # The buffer is full (M-TCP): nothing of the chunk was taken. Wait for acknowledgements.
             await asyncio.sleep(FULL_BUFFER_WAIT_S)
             before, unacknowledged = unacknowledged, await self._unacknowledged_bytes()
-            if before is None or (unacknowledged is not None and unacknowledged < before):
+            has_progress = before is not None and unacknowledged is not None and unacknowledged < before
+            if deadline is None or has_progress:
                 deadline = loop.time() + FULL_BUFFER_TIMEOUT_S
             elif loop.time() > deadline:
                 raise SocketError("timeout", f"The network took no data for {FULL_BUFFER_TIMEOUT_S:.0f} s")
@@ -394,13 +415,13 @@ class QuectelSocket(BaseSocket):
         values = parse_fields(response.lines[-1], "+QISEND") if response and response.lines else []
         return values[2] if len(values) > 2 and isinstance(values[2], int) else None
 
-    async def _send_error(self) -> ModemError:
+    async def _failure(self, what: str) -> ModemError:
         if self.error is not None:
             return self.error
         if self.is_closed_by_peer:
             return SocketError("closed", "The server closed the connection")
         code = await self._driver.last_error()
-        return SocketError(code, f"Sending failed: {_ERRORS.get(code, 'the modem gave no reason')}")
+        return SocketError(code, f"{what} failed: {_ERRORS.get(code, 'the modem gave no reason')}")
 
     async def receive(self) -> bytes:
         """Wait for data; b"" once the peer has closed and all was read."""
@@ -428,9 +449,9 @@ class QuectelSocket(BaseSocket):
                 self._driver.encoder.set("+QIRD", self.id, READ_BYTES), info=re.compile(rb"\+QIRD: ")
             )
         except CommandError as err:
-            if self.is_closed_by_peer:
+            if self.is_closed_by_peer and self.error is None:
                 return b""
-            raise SocketError("559", f"No connection {self.id} to read from") from err
+            raise await self._failure("Receiving") from err
         # The announcement is repeated only after the buffer was read empty, which a full answer does not prove.
         if len(response.data) == READ_BYTES:
             self._has_data = True
@@ -448,14 +469,10 @@ class QuectelSocket(BaseSocket):
     def _enqueue_close(self) -> None:
         line = self._driver.encoder.set("+QICLOSE", self.id, 1)  # waits at most 1 s for the peer; the default is 10 s
         closing = self._driver.channel.enqueue(Command(line=line, timeout_s=CLOSE_TIMEOUT_S, priority=Priority.URGENT))
-        closing.add_done_callback(self._after_close)
-
-    def _after_close(self, closing: asyncio.Future[Response]) -> None:
-        error = closing.exception()
-        self._driver.forget(self, is_free=error is None or isinstance(error, CommandError))
+        self._driver.sockets.give_back(self, closing)
 
 
-def _ip_type(apn: ApnSettings) -> int:
+def _qicsgp_type(apn: ApnSettings) -> int:
     return 2 if apn.ip_type is IpType.IPV6 else 1
 
 

@@ -3,28 +3,11 @@
 from abc import ABC, abstractmethod
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from functools import partial
 
-from ..errors import ModemError, SocketError
+from ..at.command import Response
+from ..errors import CommandError, ModemError, SocketError
 from .base import Traffic
-
-
-class SocketIds:
-    """Hands out socket ids, the one unused for longest first: late events of a closed socket meet no new one."""
-
-    def __init__(self, ids: Iterable[int]) -> None:
-        self._free = deque(ids)
-
-    def take(self) -> int:
-        """Return a free id; raises SocketError no_free_socket."""
-        if not self._free:
-            raise SocketError("no_free_socket", "All of the modem's sockets are in use")
-        return self._free.popleft()
-
-    def give_back(self, socket_id: int) -> None:
-        """Return an id, to the end of the row."""
-        if socket_id not in self._free:
-            self._free.append(socket_id)
 
 
 class BaseSocket(ABC):
@@ -34,9 +17,13 @@ class BaseSocket(ABC):
         self.id = socket_id
         self._traffic = traffic
         self._changed = asyncio.Event()
+        self.opened = asyncio.Event()
+        self.open_result = 0
         self.is_closed_by_peer = False
         self.error: ModemError | None = None
         self._is_closing = False
+        self.is_gone = False
+        """The modem restarted: it knows nothing of this connection, and the id may be another's by now."""
 
     @property
     @abstractmethod
@@ -52,6 +39,7 @@ class BaseSocket(ABC):
         """The connection ended for any other reason; everything that waits on it fails with this error."""
         if self.error is None:
             self.error = error
+        self.opened.set()
         self._changed.set()
 
     def check_sendable(self, data: bytes, chunk_bytes: int) -> None:
@@ -71,8 +59,72 @@ class BaseSocket(ABC):
             return
         self._is_closing = True
         self.broke(SocketError("closed", "The connection was closed on this side"))
-        self._enqueue_close()
+        if not self.is_gone:
+            self._enqueue_close()
 
     @abstractmethod
     def _enqueue_close(self) -> None:
         """Enqueue the family's close command and see to the id."""
+
+
+class SocketTable[S: BaseSocket]:
+    """The sockets of one modem: who has which id, and what happens to all of them at once.
+
+    Of the free ids it hands out the one unused for longest: late events of a closed socket meet no new one.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._open: dict[int, S] = {}
+        self._free = deque(range(count))
+        self._closing = 0
+        self._changed = asyncio.Event()
+
+    def __contains__(self, socket_id: int) -> bool:
+        return socket_id in self._open
+
+    def get(self, socket_id: int) -> S | None:
+        """Return the open socket with this id."""
+        return self._open.get(socket_id)
+
+    async def take_id(self) -> int:
+        """Return a free id, after a wait where one is just being given back; raises SocketError no_free_socket."""
+        while not self._free:
+            if not self._closing:
+                raise SocketError("no_free_socket", "All of the modem's sockets are in use")
+            self._changed.clear()
+            await self._changed.wait()
+        return self._free.popleft()
+
+    def add(self, socket: S) -> None:
+        """A socket is being opened under an id that was taken before."""
+        self._open[socket.id] = socket
+
+    def give_back(self, socket: S, closing: asyncio.Future[Response]) -> None:
+        """The close command was enqueued; the id is used again only if the modem says it is free."""
+        self._closing += 1
+        closing.add_done_callback(partial(self._closed, socket))
+
+    def _closed(self, socket: S, closing: asyncio.Future[Response]) -> None:
+        self._closing -= 1
+        self._changed.set()
+        if socket.is_gone:
+            return
+        del self._open[socket.id]
+        error = closing.exception()
+        if error is None or isinstance(error, CommandError):  # refused: it was free already
+            self._free.append(socket.id)
+
+    def break_all(self, error: ModemError) -> None:
+        """End every connection with this error."""
+        for socket in tuple(self._open.values()):
+            socket.broke(error)
+
+    def forget_all(self, error: ModemError) -> None:
+        """End every connection of a modem that knows of none any more: all ids are free."""
+        for socket in self._open.values():
+            socket.is_gone = True
+        self.break_all(error)
+        self._open.clear()
+        self._free = deque(range(self._count))
+        self._changed.set()

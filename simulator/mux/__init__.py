@@ -1,0 +1,5 @@
+"""3GPP 27.010, basic mode: several AT channels on one line (AT+CMUX=0)."""
+
+from simulator.mux.multiplexer import Multiplexer
+
+__all__ = ["Multiplexer"]
