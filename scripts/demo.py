@@ -176,6 +176,7 @@ class _Demo:
             "file_field": "file",
             "extras": {"headers": "X-Station: cabin"},
             "authentication": {"auth": "none"},
+            "qiniu": {},
             "tls": {"verify_ssl": True, "ca": target.ca_pem},
         }
         home.run_next_flow(entry, {"user": answers})

@@ -45,6 +45,10 @@ def _checks() -> dict[str, Sequence[str]]:
         "mypy: scripts": ("env", f"MYPYPATH=scripts:{INTEGRATION}", *_tool("mypy", *scripts, "scripts/stage")),
         "mypy: tests": _tool("mypy", "--explicit-package-bases", "tests"),
         "layers (import-linter)": (str(Path(sys.executable).with_name("lint-imports")),),
+        "quirks: files and docs/quirks.md": (
+            *("env", f"PYTHONPATH={INTEGRATION}"),
+            *(sys.executable, "scripts/quirks_doc.py", "--check"),
+        ),
         "shell scripts": ("bash", "-n", *_shell_scripts()),
     }
     if OFFLINE_HASSFEST.is_file():

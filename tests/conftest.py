@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 import json
 import logging
+import os
 from pathlib import Path
 import signal
 import ssl
@@ -22,7 +23,11 @@ logging.getLogger("homeassistant.components.camera.img_util").setLevel(logging.C
 # Home Assistant's test plug-in mounts a custom_components package of its own; the first one imported wins.
 import custom_components.cellular_uplink  # noqa: E402, F401
 
+from .upload.qiniu_server import QiniuServer, running  # noqa: E402
+
 ROOT = Path(__file__).parent.parent
+SIMULATOR_ROOT = Path(os.environ.get("CELLULAR_UPLINK_SIMULATOR_ROOT", ROOT))
+"""Where `python -m simulator` is run: another work tree's, while that one is ahead."""
 
 
 class Simulator:
@@ -37,7 +42,9 @@ class Simulator:
     def start(self, *arguments: str) -> None:
         """Plug the modem in; `arguments` are for this time only."""
         command = [sys.executable, "-m", "simulator", "--link", self.port, "--trace", str(self.trace)]
-        self.process = subprocess.Popen([*command, *self._arguments, *arguments], cwd=ROOT, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [*command, *self._arguments, *arguments], cwd=SIMULATOR_ROOT, stdout=subprocess.PIPE
+        )
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()
         assert ready, f"the simulator ended with status {self.process.wait()}"
@@ -161,3 +168,12 @@ def picture_server(socket_enabled: None, certificate_authority: trustme.CA) -> I
     yield server
     server.loop.call_soon_threadsafe(server.stop.set)
     thread.join()
+
+
+@pytest.fixture
+def qiniu_server(socket_enabled: None, certificate_authority: trustme.CA) -> Iterator[QiniuServer]:
+    """A stand-in for Qiniu on 127.0.0.1, in plain and with TLS (trusted by `certificate_authority`)."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate_authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    with running(context) as server:
+        yield server

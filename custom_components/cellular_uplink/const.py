@@ -19,6 +19,13 @@ CONF_CA: Final = "ca"
 CONF_FIELDS: Final = "fields"
 CONF_FILE_FIELD: Final = "file_field"
 CONF_FORMAT: Final = "format"
+CONF_QINIU: Final = "qiniu"
+CONF_QINIU_ACCESS_KEY: Final = "access_key"
+CONF_QINIU_BUCKET: Final = "bucket"
+CONF_QINIU_KEY: Final = "key"
+CONF_QINIU_OVERWRITE: Final = "overwrite"
+CONF_QINIU_REGION: Final = "region"
+CONF_QINIU_SECRET_KEY: Final = "secret_key"  # noqa: S105 - the name of it
 
 POLL_INTERVAL: Final = timedelta(seconds=60)
 RETRY_INTERVAL: Final = timedelta(seconds=10)

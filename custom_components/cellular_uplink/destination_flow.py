@@ -26,8 +26,22 @@ from homeassistant.helpers.selector import (
 )
 import voluptuous as vol
 
-from .const import CONF_AUTH, CONF_CA, CONF_FIELDS, CONF_FILE_FIELD, CONF_FORMAT
+from .const import (
+    CONF_AUTH,
+    CONF_CA,
+    CONF_FIELDS,
+    CONF_FILE_FIELD,
+    CONF_FORMAT,
+    CONF_QINIU,
+    CONF_QINIU_ACCESS_KEY,
+    CONF_QINIU_BUCKET,
+    CONF_QINIU_KEY,
+    CONF_QINIU_OVERWRITE,
+    CONF_QINIU_REGION,
+    CONF_QINIU_SECRET_KEY,
+)
 from .modem.errors import InputError
+from .modem.upload.qiniu import CUSTOM_PREFIXES, DEFAULT_KEY, DEFAULT_REGION, REGIONS
 from .modem.upload.request import AuthMethod, UploadFormat, check_destination, check_text
 from .settings import destination_settings, destination_ssl_context
 
@@ -35,6 +49,7 @@ MAX_NAME_CHARS = 100
 
 SECTION_AUTH = "authentication"
 SECTION_EXTRAS = "extras"
+SECTION_QINIU = CONF_QINIU
 SECTION_TLS = "tls"
 
 
@@ -50,7 +65,7 @@ _SECRET = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autoco
 DESTINATION_SCHEMA = vol.Schema(
     {
         vol.Required(CONF_NAME): TextSelector(),
-        vol.Required(CONF_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL, autocomplete="url")),
+        vol.Optional(CONF_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL, autocomplete="url")),
         vol.Required(CONF_METHOD, default="POST"): SelectSelector(
             SelectSelectorConfig(options=["POST", "PUT"], mode=SelectSelectorMode.DROPDOWN)
         ),
@@ -75,6 +90,21 @@ DESTINATION_SCHEMA = vol.Schema(
             ),
             {"collapsed": True},
         ),
+        vol.Required(SECTION_QINIU): section(
+            vol.Schema(
+                {
+                    vol.Optional(CONF_QINIU_ACCESS_KEY): TextSelector(TextSelectorConfig(autocomplete="off")),
+                    vol.Optional(CONF_QINIU_SECRET_KEY): _SECRET,
+                    vol.Optional(CONF_QINIU_BUCKET): TextSelector(TextSelectorConfig(autocomplete="off")),
+                    vol.Required(CONF_QINIU_REGION, default=DEFAULT_REGION): SelectSelector(
+                        SelectSelectorConfig(options=list(REGIONS), mode=SelectSelectorMode.DROPDOWN, custom_value=True)
+                    ),
+                    vol.Required(CONF_QINIU_KEY, default=DEFAULT_KEY): TextSelector(),
+                    vol.Required(CONF_QINIU_OVERWRITE, default=False): BooleanSelector(),
+                }
+            ),
+            {"collapsed": True},
+        ),
         vol.Required(SECTION_TLS): section(
             vol.Schema(
                 {
@@ -90,9 +120,15 @@ DESTINATION_SCHEMA = vol.Schema(
 _PLACES = {
     CONF_FIELDS: SECTION_EXTRAS,
     CONF_HEADERS: SECTION_EXTRAS,
+    CONF_AUTH: SECTION_AUTH,
     CONF_USERNAME: SECTION_AUTH,
     CONF_PASSWORD: SECTION_AUTH,
     CONF_TOKEN: SECTION_AUTH,
+    "qiniu_access_key": SECTION_QINIU,
+    "qiniu_secret_key": SECTION_QINIU,
+    "qiniu_bucket": SECTION_QINIU,
+    "qiniu_key": SECTION_QINIU,
+    "qiniu_region": SECTION_QINIU,
     CONF_CA: SECTION_TLS,
 }
 """Where the error of a field is shown: the frontend shows none inside a section, so there it stands at its head."""
@@ -155,12 +191,13 @@ def _subentry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dic
         password = auth.get(CONF_PASSWORD) or kept
     elif method is AuthMethod.BEARER:
         token = auth.get(CONF_TOKEN, "").strip() or stored.get(CONF_TOKEN, "")
-    return {
-        CONF_URL: user_input[CONF_URL].strip(),
+    is_qiniu = user_input[CONF_FORMAT] == UploadFormat.QINIU.value
+    data = {
+        CONF_URL: user_input.get(CONF_URL, "").strip(),
         CONF_METHOD: user_input[CONF_METHOD],
         CONF_FORMAT: user_input[CONF_FORMAT],
         CONF_FILE_FIELD: user_input[CONF_FILE_FIELD].strip(),
-        CONF_FIELDS: _parsed(CONF_FIELDS, extras.get(CONF_FIELDS, "")),
+        CONF_FIELDS: _parsed(CONF_FIELDS, extras.get(CONF_FIELDS, ""), CUSTOM_PREFIXES[0] if is_qiniu else ""),
         CONF_HEADERS: _parsed(CONF_HEADERS, extras.get(CONF_HEADERS, "")),
         CONF_AUTH: method.value,
         CONF_USERNAME: username,
@@ -169,28 +206,48 @@ def _subentry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dic
         CONF_VERIFY_SSL: tls[CONF_VERIFY_SSL],
         CONF_CA: _checked_ca(tls.get(CONF_CA, "").strip()),
     }
+    if is_qiniu:
+        data[CONF_QINIU] = _qiniu_data(user_input[SECTION_QINIU], stored.get(CONF_QINIU, {}))
+    return data
+
+
+def _qiniu_data(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    access_key: str = given.get(CONF_QINIU_ACCESS_KEY, "").strip()
+    kept = stored.get(CONF_QINIU_SECRET_KEY, "") if access_key == stored.get(CONF_QINIU_ACCESS_KEY) else ""
+    return {
+        CONF_QINIU_ACCESS_KEY: access_key,
+        CONF_QINIU_SECRET_KEY: given.get(CONF_QINIU_SECRET_KEY, "").strip() or kept,
+        CONF_QINIU_BUCKET: given.get(CONF_QINIU_BUCKET, "").strip(),
+        CONF_QINIU_REGION: given[CONF_QINIU_REGION].strip(),
+        CONF_QINIU_KEY: given[CONF_QINIU_KEY].strip(),
+        CONF_QINIU_OVERWRITE: given[CONF_QINIU_OVERWRITE],
+    }
 
 
 def _form_values(subentry: ConfigSubentry) -> dict[str, Any]:
-    """Return a subentry as the form shows it; password and token are never sent to a browser."""
+    """Return a subentry as the form shows it; password, token and secret key are never sent to a browser."""
     data = subentry.data
     return {
         CONF_NAME: subentry.title,
         **{name: data[name] for name in (CONF_URL, CONF_METHOD, CONF_FORMAT, CONF_FILE_FIELD)},
         SECTION_EXTRAS: {CONF_FIELDS: _lines(data[CONF_FIELDS]), CONF_HEADERS: _lines(data[CONF_HEADERS])},
         SECTION_AUTH: {CONF_AUTH: data[CONF_AUTH], CONF_USERNAME: data[CONF_USERNAME]},
+        SECTION_QINIU: {
+            name: value for name, value in data.get(CONF_QINIU, {}).items() if name != CONF_QINIU_SECRET_KEY
+        },
         SECTION_TLS: {CONF_VERIFY_SSL: data[CONF_VERIFY_SSL], CONF_CA: data[CONF_CA]},
     }
 
 
-def _parsed(field: str, text: str) -> dict[str, str]:
-    """Read "Name: value" lines, as documentation of web services shows headers."""
+def _parsed(field: str, text: str, prefix: str = "") -> dict[str, str]:
+    """Read "Name: value" lines, as documentation of web services shows headers; a prefix may hold a colon itself."""
     pairs: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        name, colon, value = line.partition(":")
-        name = name.strip()
+        lead = prefix if line.strip().startswith(prefix) else ""
+        name, colon, value = line.strip().removeprefix(lead).partition(":")
+        name = lead + name.strip()
         if not colon or not name:
             raise InputError(field, f"line {number} is not a name, a colon and a value")
         if name in pairs:

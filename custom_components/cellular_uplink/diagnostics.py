@@ -29,6 +29,13 @@ from .const import (
     CONF_FORMAT,
     CONF_IP_TYPE,
     CONF_OPERATOR,
+    CONF_QINIU,
+    CONF_QINIU_ACCESS_KEY,
+    CONF_QINIU_BUCKET,
+    CONF_QINIU_KEY,
+    CONF_QINIU_OVERWRITE,
+    CONF_QINIU_REGION,
+    CONF_QINIU_SECRET_KEY,
     SUBENTRY_TYPE_DESTINATION,
 )
 from .coordinator import CellularUplinkConfigEntry, ModemCoordinator
@@ -99,8 +106,8 @@ def _last_error(coordinator: ModemCoordinator) -> dict[str, Any] | None:
 
 def _destination(subentry: ConfigSubentry) -> dict[str, Any]:
     data = subentry.data
-    return {
-        CONF_URL: _url(data[CONF_URL]),
+    told = {
+        CONF_URL: _url(data[CONF_URL]) if data[CONF_URL] else None,
         CONF_METHOD: data[CONF_METHOD],
         CONF_FORMAT: data[CONF_FORMAT],
         CONF_FILE_FIELD: data[CONF_FILE_FIELD],
@@ -109,6 +116,20 @@ def _destination(subentry: ConfigSubentry) -> dict[str, Any]:
         CONF_AUTH: data[CONF_AUTH],
         CONF_VERIFY_SSL: data[CONF_VERIFY_SSL],
         **{name: _redacted(data[name]) for name in (CONF_USERNAME, CONF_PASSWORD, CONF_TOKEN, CONF_CA)},
+    }
+    if CONF_QINIU in data:
+        told[CONF_QINIU] = _qiniu(data[CONF_QINIU])
+    return told
+
+
+def _qiniu(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        CONF_QINIU_REGION: data[CONF_QINIU_REGION],
+        CONF_QINIU_OVERWRITE: data[CONF_QINIU_OVERWRITE],
+        **{
+            name: _redacted(data[name])
+            for name in (CONF_QINIU_ACCESS_KEY, CONF_QINIU_SECRET_KEY, CONF_QINIU_BUCKET, CONF_QINIU_KEY)
+        },
     }
 
 

@@ -26,10 +26,18 @@ from .const import (
     CONF_FORMAT,
     CONF_IP_TYPE,
     CONF_OPERATOR,
+    CONF_QINIU,
+    CONF_QINIU_ACCESS_KEY,
+    CONF_QINIU_BUCKET,
+    CONF_QINIU_KEY,
+    CONF_QINIU_OVERWRITE,
+    CONF_QINIU_REGION,
+    CONF_QINIU_SECRET_KEY,
 )
 from .modem.drivers.base import ApnSettings, IpType
 from .modem.routes.tls import build_ssl_context
 from .modem.session import SessionSettings
+from .modem.upload.qiniu import QiniuSettings
 from .modem.upload.request import Auth, AuthMethod, Destination, UploadFormat
 
 
@@ -59,8 +67,9 @@ def destination_settings(
     headers: Mapping[str, str] | None = None,
 ) -> Destination:
     """Return a destination as its subentry says, with the fields and headers of one upload added."""
+    qiniu = _qiniu_settings(data[CONF_QINIU]) if CONF_QINIU in data else None
     return Destination(
-        url=data[CONF_URL],
+        url=data[CONF_URL] or (qiniu.url if qiniu else ""),
         method=data[CONF_METHOD],
         format=UploadFormat(data[CONF_FORMAT]),
         file_field=data[CONF_FILE_FIELD],
@@ -72,6 +81,18 @@ def destination_settings(
             password=data[CONF_PASSWORD],
             token=data[CONF_TOKEN],
         ),
+        qiniu=qiniu,
+    )
+
+
+def _qiniu_settings(data: Mapping[str, Any]) -> QiniuSettings:
+    return QiniuSettings(
+        access_key=data[CONF_QINIU_ACCESS_KEY],
+        secret_key=data[CONF_QINIU_SECRET_KEY],
+        bucket=data[CONF_QINIU_BUCKET],
+        key=data[CONF_QINIU_KEY],
+        region=data[CONF_QINIU_REGION],
+        overwrite=data[CONF_QINIU_OVERWRITE],
     )
 
 

@@ -7,11 +7,16 @@ import ssl
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 
+from .modem.routes.plan import RouteName
 from .modem.session import ModemSession
+from .modem.upload.choices import Choices
 from .modem.upload.engine import UploadEngine
 from .modem.upload.request import Picture, check_destination, check_picture
 from .modem.upload.result import UploadResult
 from .settings import destination_settings, destination_ssl_context
+
+SOCKET_ONLY = Choices(route=RouteName.SOCKET)
+"""A destination cannot say yet that the modem's own HTTP client may be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ class Uploader:
         check_destination(destination)
         check_picture(picture)
         ssl_context = await self._async_ssl_context(subentry) if destination.is_https else None
-        result = await self._engine.upload(destination, picture, ssl_context=ssl_context)
+        result = await self._engine.upload(destination, picture, ssl_context=ssl_context, choices=SOCKET_ONLY)
         self._on_result(result)
         for listener in tuple(self._listeners.get(subentry.subentry_id, ())):
             listener(Upload(file_name=picture.file_name, source=source, result=result))

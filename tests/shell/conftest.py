@@ -74,6 +74,19 @@ def destination_data(url: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def qiniu_data(url: str, **changes: Any) -> dict[str, Any]:
+    """What the destination flow stores for Qiniu, with the keys of the stand-in; `changes` are of Qiniu's section."""
+    section = {
+        "access_key": "MY_ACCESS_KEY",
+        "secret_key": "MY_SECRET_KEY",
+        "bucket": "my-bucket",
+        "region": "z0",
+        "key": "{date}/{time}-{upload_id}{extension}",
+        "overwrite": False,
+    }
+    return destination_data(url, format="qiniu", qiniu={**section, **changes})
+
+
 def modem_entry(port: str, *destinations: dict[str, Any], imei: str = IMEI, **changes: Any) -> MockConfigEntry:
     """An entry of the simulated BG96 with destinations named Cloud, Cloud 2, ..."""
     return MockConfigEntry(

@@ -11,8 +11,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import trustme
 
 from custom_components.cellular_uplink.const import SUBENTRY_TYPE_DESTINATION
+from custom_components.cellular_uplink.settings import destination_settings
 
-from .conftest import destination_data, expect_state, state_of
+from .conftest import destination_data, expect_state, qiniu_data, state_of
 
 URL = "https://cloud.example/pictures?camera=door"
 
@@ -21,6 +22,7 @@ def form(
     *,
     extras: dict[str, str] | None = None,
     authentication: dict[str, str] | None = None,
+    qiniu: dict[str, Any] | None = None,
     tls: dict[str, Any] | None = None,
     **changes: str,
 ) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def form(
         "url": URL,
         "extras": extras or {},
         "authentication": authentication or {},
+        "qiniu": qiniu or {},
         "tls": tls or {},
         **changes,
     }
@@ -140,6 +143,78 @@ async def test_refuses_what_cannot_be_sent(
     assert result["description_placeholders"]["reason"]
     result = await submit(hass, flow_id, form())
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+QINIU = {"access_key": " MY_ACCESS_KEY", "secret_key": "MY_SECRET_KEY ", "bucket": "my-bucket"}
+
+
+async def test_adds_qiniu_by_its_region(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    answer = form(
+        format="qiniu",
+        qiniu={**QINIU, "region": "as0", "key": "{upload_id}", "overwrite": True},
+        extras={"fields": " x:camera: front: door\nx-qn-meta-site : north"},
+    )
+    del answer["url"]
+    await submit(hass, await start(hass, entry), answer)
+    assert stored(entry) == {
+        **qiniu_data("", region="as0", key="{upload_id}", overwrite=True),
+        "fields": {"x:camera": "front: door", "x-qn-meta-site": "north"},
+    }
+    assert destination_settings(stored(entry)).url == "https://upload-as0.qiniup.com/"
+    expect_state(entry, ConfigEntryState.LOADED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "errors"),
+    [
+        ({"qiniu": {}}, {"qiniu": "invalid_qiniu_access_key"}),
+        ({"qiniu": {**QINIU, "access_key": "a b"}}, {"qiniu": "invalid_qiniu_access_key"}),
+        ({"qiniu": {**QINIU, "secret_key": " "}}, {"qiniu": "invalid_qiniu_secret_key"}),
+        ({"qiniu": {**QINIU, "bucket": "a:b"}}, {"qiniu": "invalid_qiniu_bucket"}),
+        ({"qiniu": {**QINIU, "key": "{camera}"}}, {"qiniu": "invalid_qiniu_key"}),
+        ({"qiniu": {**QINIU, "region": "East"}}, {"qiniu": "invalid_qiniu_region"}),
+        ({"method": "PUT"}, {"method": "invalid_method"}),
+        ({"file_field": "photo"}, {"file_field": "invalid_file_field"}),
+        ({"authentication": {"auth": "bearer", "token": "a"}}, {"authentication": "invalid_auth"}),
+        ({"extras": {"fields": "camera: door"}}, {"extras": "invalid_fields"}),
+        ({"extras": {"headers": "Content-Type: a/b"}}, {"extras": "invalid_headers"}),
+        ({"format": "raw", "url": " "}, {"url": "invalid_url"}),
+    ],
+)
+async def test_refuses_what_qiniu_cannot_take(
+    hass: HomeAssistant, entry: MockConfigEntry, changes: dict[str, Any], errors: dict[str, str]
+) -> None:
+    flow_id = await start(hass, entry)
+    good = form(format="qiniu", qiniu=QINIU, extras={"fields": "x:camera: door"})
+    result = await submit(hass, flow_id, {**good, **changes})
+    assert result["errors"] == errors
+    assert result["description_placeholders"]["reason"]
+    assert (await submit(hass, flow_id, good))["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_changes_qiniu(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await submit(hass, await start(hass, entry), form(format="qiniu", qiniu=QINIU))
+    subentry_id = next(key for key, subentry in entry.subentries.items() if subentry.title == "Second")
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry_id)
+    section = result["data_schema"].schema["qiniu"].schema.schema
+    assert {str(key): (key.description or {}).get("suggested_value") for key in section} == {
+        "access_key": "MY_ACCESS_KEY",
+        "secret_key": None,
+        "bucket": "my-bucket",
+        "region": "z0",
+        "key": "{date}/{time}-{upload_id}{extension}",
+        "overwrite": False,
+    }
+    # A secret left empty is kept, for the same access key only.
+    kept = {"access_key": "MY_ACCESS_KEY", "bucket": "other"}
+    await submit(hass, result["flow_id"], form(format="qiniu", qiniu=kept))
+    assert stored(entry) == qiniu_data(URL, bucket="other")
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry_id)
+    result = await submit(hass, result["flow_id"], form(format="qiniu", qiniu={**kept, "access_key": "OTHER"}))
+    assert result["errors"] == {"qiniu": "invalid_qiniu_secret_key"}
+    # With another format it is forgotten.
+    await submit(hass, result["flow_id"], form(qiniu=QINIU))
+    assert stored(entry) == destination_data(URL)
 
 
 async def test_changes_a_destination(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -17,8 +17,9 @@ from custom_components import cellular_uplink
 from custom_components.cellular_uplink.const import DOMAIN
 from custom_components.cellular_uplink.diagnostics import async_get_config_entry_diagnostics
 from tests.conftest import PictureServer, Simulator
+from tests.upload.qiniu_server import QiniuServer
 
-from .conftest import destination_data, destination_device, expect_state, jpeg, modem_entry, set_up
+from .conftest import destination_data, destination_device, expect_state, jpeg, modem_entry, qiniu_data, set_up
 
 type AddCamera = Callable[[str, bytes], Awaitable[str]]
 
@@ -204,3 +205,57 @@ async def test_nothing_personal_gets_out(
     device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, IMEI), config_entry_id=entry.entry_id)
     assert device is not None
     assert device.serial_number == IMEI
+
+
+async def test_nothing_of_qiniu_gets_out(
+    hass: HomeAssistant,
+    simulator: Simulator,
+    add_camera: AddCamera,
+    qiniu_server: QiniuServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    for name in ("custom_components.cellular_uplink", "httpx", "httpcore", "h11", "anyio"):
+        caplog.set_level(logging.DEBUG, name)
+    secrets = ["SENTINELaccess", "SENTINELsecret", "sentinel-bucket", "SENTINELkey", "SENTINELvalue"]
+    qiniu_server.keys, qiniu_server.objects = {secrets[0]: secrets[1]}, {secrets[2]: {}}
+    section = {
+        "access_key": secrets[0],
+        "secret_key": secrets[1],
+        "bucket": secrets[2],
+        "key": "SENTINELkey{upload_id}",
+    }
+    data = {**qiniu_data(qiniu_server.url, **section), "fields": {"x:note": secrets[4]}}
+    entry = await set_up(hass, modem_entry(simulator.port, data))
+    expect_state(entry, ConfigEntryState.LOADED)
+    call = {"destination": destination_device(hass, entry), "entity_id": await add_camera("door", jpeg())}
+
+    said: list[str] = []
+    for faults in ((), (401,), (599,), ("corrupt",), ("lost",)):
+        qiniu_server.faults += faults
+        try:
+            await hass.services.async_call(DOMAIN, "upload_snapshot", call, blocking=True)
+        except HomeAssistantError as err:
+            said += [str(err), repr(err.translation_placeholders), repr(err.__cause__)]
+        said.append(json.dumps(await diagnostics(hass, entry)))
+        said += [repr(state.as_dict()) for state in hass.states.async_all()]
+    assert [seen.status for seen in qiniu_server.seen] == [200, 401, 599, 406, 0]
+    assert json.loads(said[0])["destinations"][0]["qiniu"] == {
+        "region": "z0",
+        "overwrite": False,
+        "access_key": REDACTED,
+        "secret_key": REDACTED,
+        "bucket": REDACTED,
+        "key": REDACTED,
+    }
+    token = next(part for part in qiniu_server.seen[0].body.split(b"\r\n") if part.startswith(b"SENTINELaccess:"))
+    for text in (*said, caplog.text):
+        for secret in (*secrets, token.decode().rpartition(":")[2]):
+            assert secret not in text
+    assert "custom_components.cellular_uplink" in caplog.text
+
+
+async def test_address_of_a_region(hass: HomeAssistant, simulator: Simulator) -> None:
+    entry = await set_up(hass, modem_entry(simulator.port, qiniu_data("", region="z2")))
+    told = (await diagnostics(hass, entry))["destinations"][0]
+    assert (told["url"], told["qiniu"]["region"]) == (None, "z2")

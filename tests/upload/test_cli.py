@@ -19,7 +19,7 @@ import trustme
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from custom_components.cellular_uplink.modem import cli
+from custom_components.cellular_uplink.modem import cli, cli_upload
 from custom_components.cellular_uplink.modem.errors import SimError
 from custom_components.cellular_uplink.modem.upload.result import Progress
 
@@ -203,7 +203,7 @@ def test_bad_input_is_named(
 def test_files_that_cannot_be_read_and_that_are_too_large(
     run: Run, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "MAX_BODY_BYTES", 100)
+    monkeypatch.setattr(cli_upload, "MAX_BODY_BYTES", 100)
     status, _, err = run("--port", "none", "upload", picture, "--url", "http://example.org")
     assert status == 2
     assert "larger than 100 bytes" in err
@@ -326,7 +326,7 @@ def test_unexpected_errors_are_sentences(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_progress_and_ambiguity_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    show = cli._progress_line(stream)
+    show = cli_upload.progress_line(stream)
     for sent in (0, 10, 20, 100):
         show(Progress(sent_bytes=sent, total_bytes=100))
     assert stream.getvalue().count("\r") == 2, "drawn ten times a second, and at the end"

@@ -1,40 +1,29 @@
-"""The engine on the command line: `scripts/uplink --port PORT probe` and `... upload FILE --url URL`.
+"""The engine on the command line: `scripts/uplink --port PORT probe`, `... upload FILE --url URL` and `explain`.
 
 Exit status: 0 delivered, 2 bad input, 3 not delivered (modem, network, TLS), 4 the server answered with an error.
 """
 
 import argparse
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import hashlib
 import json
 import logging
-import mimetypes
 import os
 from pathlib import Path
 import re
 import secrets
-import ssl
 import sys
-import time
 import traceback
 from typing import NoReturn, TextIO, override
 
+from . import cli_upload, explain
+from .cli_upload import Order, not_tried, printable, sentences
 from .drivers.base import ApnSettings, Identity, IpType, ModemStatus
 from .errors import InputError, ModemError, SimError
-from .routes.tls import build_ssl_context
 from .session import ModemSession, SessionSettings
-from .upload.engine import UploadEngine, check_timeout
-from .upload.request import (
-    MAX_BODY_BYTES,
-    Destination,
-    Picture,
-    UploadFormat,
-    check_destination,
-    check_picture,
-    check_text,
-)
-from .upload.result import Progress, UploadResult, UploadState
+from .upload.request import check_text
+from .upload.result import UploadState
 
 EXIT_DELIVERED = 0
 EXIT_INPUT = 2
@@ -72,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _log_to_stderr(verbose=options.verbose)
         if options.command == "probe":
             return asyncio.run(_probe(_settings(options), as_json=as_json))
-        destination, picture, context = _what_to_send(options)
-        return asyncio.run(_upload(_settings(options), destination, picture, context, options.timeout, as_json=as_json))
+        if options.command == "explain":
+            return asyncio.run(_explain(options, as_json=as_json))
+        order = cli_upload.order_from(options)
+        return asyncio.run(_upload(_settings(options), order, as_json=as_json))
     except SystemExit as err:  # argparse, after --help
         return _finish(err.code if isinstance(err.code, int) else EXIT_INPUT)
     except KeyboardInterrupt:
@@ -122,23 +113,20 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         parents=[everywhere],
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="probe|upload")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="probe|upload|explain")
     commands.add_parser(
         "probe", parents=[everywhere], help="say what the modem is and how it is connected", allow_abbrev=False
     )
+    explain.add_options(
+        commands.add_parser(
+            "explain",
+            parents=[everywhere],
+            help="say what is known to be broken and what is done about it",
+            allow_abbrev=False,
+        )
+    )
     upload = commands.add_parser("upload", parents=[everywhere], help="send a picture to a server", allow_abbrev=False)
-    upload.add_argument("file", metavar="FILE")
-    upload.add_argument("--url", required=True)
-    upload.add_argument("--method", default="POST", help="POST (default) or PUT")
-    upload.add_argument("--format", default=UploadFormat.RAW.value, choices=[kind.value for kind in UploadFormat])
-    upload.add_argument("--file-field", default="file", metavar="NAME", help="part or member with the picture (file)")
-    upload.add_argument("--field", action="append", default=[], metavar="K=V", help="form field or JSON member")
-    upload.add_argument("--header", action="append", default=[], metavar="'K: V'")
-    trust = upload.add_mutually_exclusive_group()
-    trust.add_argument("--ca", metavar="PEM", help="trust only the certificates in this file")
-    trust.add_argument("--insecure", action="store_true", help="check no certificate")
-    upload.add_argument("--timeout", type=float, metavar="S", help="seconds in all; by size and line rate by default")
-
+    cli_upload.add_options(upload)
     options = parser.parse_args(arguments)
     for name, default in _GLOBAL_DEFAULTS.items():
         if not hasattr(options, name):
@@ -172,58 +160,6 @@ def _settings(options: argparse.Namespace) -> SessionSettings:
     if options.pin is not None and not re.fullmatch(r"[0-9]{4,8}", options.pin):
         raise InputError("pin", "must be four to eight digits")
     return SessionSettings(port=options.port, baud=options.baud, apn=apn, operator=options.operator, pin=options.pin)
-
-
-def _what_to_send(options: argparse.Namespace) -> tuple[Destination, Picture, ssl.SSLContext | None]:
-    check_timeout(options.timeout)
-    destination = Destination(
-        url=options.url,
-        method=options.method.upper(),
-        format=UploadFormat(options.format),
-        file_field=options.file_field,
-        fields=_pairs("field", options.field, "=", "name=value"),
-        headers=_pairs("header", options.header, ":", "'Name: value'"),
-    )
-    check_destination(destination)
-    path = Path(options.file)
-    picture = Picture(
-        content=_read("file", path, MAX_BODY_BYTES),
-        file_name=path.name,
-        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
-    )
-    check_picture(picture)
-    context: ssl.SSLContext | None = None
-    if destination.is_https:
-        pem = None if options.ca is None else _read("ca", Path(options.ca), 1_000_000).decode("ascii", errors="replace")
-        context = build_ssl_context(ca_pem=pem, verify=not options.insecure)
-    return destination, picture, context
-
-
-def _pairs(field: str, texts: list[str], separator: str, shape: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, found, value = text.partition(separator)
-        if not found or not name:
-            raise InputError(field, f"{text[:40]!r} is not of the form {shape}")
-        if name in pairs:
-            raise InputError(field, f"{name[:40]!r} is given twice")
-        pairs[name] = value.strip(" \t") if separator == ":" else value
-    return pairs
-
-
-def _read(field: str, path: Path, maximum_bytes: int) -> bytes:
-    """Return a file's content; what is too large is not read to the end."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(maximum_bytes + 1)
-    except (OSError, ValueError) as err:
-        reason = err.strerror if isinstance(err, OSError) and err.strerror else "not a file name"
-        raise InputError(field, f"{str(path)!r} cannot be read: {reason}") from err
-    if not content:
-        raise InputError(field, f"{str(path)!r} is empty")
-    if len(content) > maximum_bytes:
-        raise InputError(field, f"{str(path)!r} is larger than {maximum_bytes} bytes")
-    return content
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -261,63 +197,29 @@ def _probed(identity: Identity, status: ModemStatus) -> dict[str, object]:
     }
 
 
-async def _upload(
-    settings: SessionSettings,
-    destination: Destination,
-    picture: Picture,
-    context: ssl.SSLContext | None,
-    timeout_s: float | None,
-    *,
-    as_json: bool,
-) -> int:
+async def _explain(options: argparse.Namespace, *, as_json: bool) -> int:
+    async def ask_modem() -> tuple[Identity, int | None]:
+        session = ModemSession(_settings(options), pin_memory=FilePinMemory())
+        try:
+            return await session.open(), session.baud
+        finally:
+            await session.close()
+
+    found = await explain.answer(options, ask_modem)
+    if as_json:
+        return _finish(EXIT_DELIVERED, json.dumps(found.as_dict()))
+    return _finish(EXIT_DELIVERED, *(printable(line) for line in found.lines()))
+
+
+async def _upload(settings: SessionSettings, order: Order, *, as_json: bool) -> int:
     session = ModemSession(settings, pin_memory=FilePinMemory())
-    engine = UploadEngine(session)
-    show = _progress_line(sys.stderr) if sys.stderr.isatty() else None
     try:
-        result = await engine.upload(destination, picture, ssl_context=context, timeout_s=timeout_s, on_progress=show)
+        result = await cli_upload.send(session, order)
     finally:
-        if show is not None:
-            sys.stderr.write("\n")
-        await engine.aclose()
         await session.close()
     if as_json:
         return _finish(_EXIT_OF[result.state], json.dumps(result.as_dict()))
-    return _finish(_EXIT_OF[result.state], *_sentences(result))
-
-
-def _progress_line(stream: TextIO) -> Callable[[Progress], None]:
-    started = time.monotonic()
-    drawn = float("-inf")
-
-    def show(progress: Progress) -> None:
-        nonlocal drawn
-        now = time.monotonic()
-        if now - drawn < 0.1 and progress.sent_bytes < progress.total_bytes:
-            return
-        drawn = now
-        share = 100 * progress.sent_bytes // max(1, progress.total_bytes)
-        rate = progress.sent_bytes / max(0.001, now - started)
-        stream.write(f"\r{share:3d} %  {progress.sent_bytes} of {progress.total_bytes} bytes  {rate:.0f} bytes/s ")
-        stream.flush()
-
-    return show
-
-
-def _sentences(result: UploadResult) -> list[str]:
-    status = "" if result.http_status is None else f" (HTTP {result.http_status})"
-    lines = [f"{result.state.value}{status} in {result.duration_s:.1f} s"]
-    if result.error is not None:
-        lines.append(f"{result.error.message} [{result.error.kind}/{result.error.code}]")
-    if result.ambiguous:
-        lines.append("The server may have the picture nevertheless.")
-    lines.append(
-        f"{result.request_bytes} bytes of request ({result.body_bytes} of body), "
-        f"{result.sent_bytes} sent and {result.received_bytes} received over the air, "
-        f"{result.average_bytes_per_s:.0f} bytes/s, route {result.route or 'none'}, upload id {result.upload_id}"
-    )
-    if result.response:
-        lines.append(result.response)
-    return [_printable(line) for line in lines]
+    return _finish(_EXIT_OF[result.state], *sentences(result))
 
 
 # --- output ------------------------------------------------------------------------------------------------------
@@ -329,44 +231,18 @@ def _lines(values: dict[str, object], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
         else:
-            lines.append(_printable(f"{indent}{name}: {'unknown' if value is None else value}"))
+            lines.append(printable(f"{indent}{name}: {'unknown' if value is None else value}"))
     return lines
-
-
-def _printable(text: str) -> str:
-    """Return text that cannot play tricks on a terminal: what a server or a modem said is shown, not obeyed."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _report_error(error: dict[str, str], status: int, *, as_json: bool, is_upload: bool) -> int:
     if not as_json:
-        sys.stderr.write(_printable(f"{error['message']} [{error['class']}/{error['code']}]") + "\n")
+        sys.stderr.write(printable(f"{error['message']} [{error['class']}/{error['code']}]") + "\n")
         return _finish(status)
     answer: dict[str, object] = {"ok": False, "error": error}
     if is_upload:
-        answer = _not_tried(error)
+        answer = not_tried(error)
     return _finish(status, json.dumps(answer))
-
-
-def _not_tried(error: dict[str, str]) -> dict[str, object]:
-    """Return an upload's JSON where no upload was tried: the same keys as always."""
-    return {
-        "ok": False,
-        "state": UploadState.FAILED.value,
-        "http_status": None,
-        "route": None,
-        "attempts": [],
-        "request_bytes": 0,
-        "body_bytes": 0,
-        "sent_bytes": 0,
-        "received_bytes": 0,
-        "duration_s": 0.0,
-        "average_bytes_per_s": 0.0,
-        "upload_id": None,
-        "ambiguous": False,
-        "error": error,
-        "response": "",
-    }
 
 
 def _finish(status: int, *lines: str) -> int:

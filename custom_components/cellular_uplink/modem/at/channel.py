@@ -10,7 +10,7 @@ import re
 from typing import Protocol
 
 from ..errors import CommandError, CommandTimeoutError, LinkError, ModemError
-from .codec import Codec, CodecRules, Counted, Event, Line, Overlong, PromptSeen, error_code, is_final
+from .codec import Codec, CodecRules, Counted, Event, Line, Overlong, PromptSeen, Raw, error_code, is_final
 from .command import Command, Prompt, Response
 from .encoding import AtEncoder, CommandLine
 
@@ -22,6 +22,8 @@ SYNC_ANSWER_S = 2.0
 """How long a modem may take to answer the question that brings both sides back into step (queries: 300 ms)."""
 SYNC_ROUNDS = 6
 """Together longer than the 10 s after which an ML307R sends a payload that came short (ml307r.md 5.1)."""
+RAW_END_S = 2.0
+"""Silence behind what looks like the end of raw output, though more was announced (assumed)."""
 QUIET_S = 0.15
 """A line this long without a byte is taken as quiet (assumed)."""
 
@@ -101,6 +103,7 @@ class Channel:
         self._owed = b""
         self._heard = asyncio.Event()
         self._urc_handlers: list[tuple[re.Pattern[bytes], Callable[[bytes, bytes], None]]] = []
+        self._stray_errors: Callable[[str], bool] | None = None
         self._banners: frozenset[bytes] = frozenset()
         self._on_banner: Callable[[], None] | None = None
         self._lost: LinkError | None = None
@@ -142,12 +145,17 @@ class Channel:
         self._codec = Codec(rules)
         self._urc_handlers.clear()
         self._lost_handlers.clear()
+        self._stray_errors = None
         self._banners = frozenset(banners)
         self._on_banner = on_banner
 
     def on_urc(self, pattern: re.Pattern[bytes], handler: Callable[[bytes, bytes], None]) -> None:
         """Call `handler(line, counted data)` for URCs whose start matches; all that match are called."""
         self._urc_handlers.append((pattern, handler))
+
+    def on_stray_error(self, handler: Callable[[str], bool]) -> None:
+        """Call back with the code of every +CME ERROR; True means that it ends no exchange: it came by itself."""
+        self._stray_errors = handler
 
     def on_lost(self, handler: Callable[[LinkError], None]) -> None:
         """Call back when the port is gone or closed, so that what waits for URCs need not wait for ever."""
@@ -221,6 +229,9 @@ class Channel:
         command = exchange.command
         self._active = exchange
         self._codec.expects_prompt = command.prompt is Prompt.ANGLE
+        self._codec.raw_rule = command.raw
+        if command.on_start is not None:
+            command.on_start()
         _LOGGER.debug("> %s", command.line.shown)
         try:
             await self._stream.write(command.line.raw + b"\r")
@@ -231,6 +242,10 @@ class Channel:
                 await self._pay(exchange)
                 await self._until(exchange, exchange.finished, len(command.payload))
         except TimeoutError:
+            for event in self._codec.give_up_raw():
+                self._handle(event)
+            if exchange.finished.is_set():
+                return
             self._out_of_step = command
             # A payload whose prompt has not come yet is still owed: the prompt may come late.
             self._owed = b"" if exchange.is_paid else command.payload
@@ -241,11 +256,14 @@ class Channel:
                 exchange.fail(CommandTimeoutError("timeout", sentence))
         finally:
             self._active = None
+            self._codec.raw_rule = None
             if self._out_of_step is None:
                 self._codec.expects_prompt = False
 
     async def _pay(self, exchange: _Exchange) -> None:
         exchange.is_paid = True
+        if exchange.command.on_prompt is not None:
+            exchange.command.on_prompt()
         _LOGGER.debug("> <%d bytes>", len(exchange.command.payload))
         await self._stream.write(exchange.command.payload)
 
@@ -320,11 +338,20 @@ class Channel:
                 self._heard.set()
                 for event in self._codec.feed(data):
                     self._handle(event)
+                if self._codec.raw is not None:
+                    self._wait_longer(RAW_END_S if self._codec.raw.looks_ended else None)
         except LinkError as err:
             self._lose(err, tell=True)
         except Exception:  # a bug must not leave callers waiting for ever
             _LOGGER.exception("Reading from the modem failed")
             self._lose(LinkError("port_lost", "An internal error ended the connection to the modem"), tell=True)
+
+    def _wait_longer(self, seconds: float | None) -> None:
+        """Raw output is coming in: the exchange may take this long, or its own time, from now on."""
+        active = self._active
+        if active is not None and active.scope is not None and not active.scope.expired():
+            allowed_s = active.command.timeout_s if seconds is None else seconds
+            active.scope.reschedule(asyncio.get_running_loop().time() + allowed_s)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -332,6 +359,10 @@ class Channel:
                 self._prompt_seen()
             case Counted(header, data):
                 self._counted(header, data)
+            case Raw(data):
+                _LOGGER.debug("< <%d bytes>", len(data))
+                if self._active is not None:
+                    self._active.data += data
             case Overlong(dropped_bytes):
                 _LOGGER.debug("< <%d bytes without a line end, dropped>", dropped_bytes)
             case Line(text):
@@ -371,6 +402,9 @@ class Channel:
             self._banner(text)
         if self._sync is not None and self._sync.takes(text):
             return
+        if self._stray_errors is not None and (code := error_code(text)) is not None and self._stray_errors(code):
+            _LOGGER.debug("< %s (by itself)", text.decode("latin-1"))
+            return
         active = self._active
         if active is None:
             if is_final(text):
@@ -384,11 +418,14 @@ class Channel:
         command = active.command
         if not active.echo_seen and _is_echo(command.line.raw, text):
             active.echo_seen = command.line.raw.endswith(text)
-        elif text in command.success and not (command.payload and not active.is_paid):
+        elif text in command.success and (active.is_paid or command.prompt is not Prompt.ANGLE):
+            # Before its prompt, `>` or nothing: CONNECT may stay away, and the reason follow as a URC (bg96.md 11).
             _LOGGER.debug("< %s", text.decode("latin-1"))
             active.succeed(text)
         elif command.prompt is Prompt.CONNECT and not active.is_paid and re.fullmatch(rb"CONNECT( .*)?", text):
             active.prompted.set()
+        elif command.raw is not None and text == b"CONNECT":
+            pass  # the codec knows
         elif (code := error_code(text)) is not None:
             _LOGGER.debug("< %s", text.decode("latin-1"))
             active.fail(CommandError(command.line.name, code, f"The modem answered {command.line.name} with {code}"))

@@ -1,11 +1,15 @@
 """Bytes from a modem into events: no I/O, no clock, and the same events for every split of the same bytes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import re
 
 from ..errors import ModemProtocolError
 
 _CR, _LF, _NUL, _SPACE, _ANGLE = 0x0D, 0x0A, 0x00, 0x20, 0x3E
+MAX_RAW_BYTES = 262_144
+"""Of raw output this much is kept; the rest is counted and thrown away."""
+MAX_MARKER_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,26 @@ class Overlong:
     dropped_bytes: int
 
 
-type Event = Line | PromptSeen | Counted | Overlong
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Binary data without a length of its own; the lines that ended it follow as events of their own."""
+
+    data: bytes
+
+
+type Event = Line | PromptSeen | Counted | Overlong | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class RawRule:
+    """Output without a length, from behind a line CONNECT up to its end marker.
+
+    `end` matches a whole marker of at most `MAX_MARKER_BYTES`, line ends included. `least_bytes` is given what came so
+    far and says how many bytes belong to the data for certain: a marker among them is data, unless nothing follows.
+    """
+
+    end: re.Pattern[bytes]
+    least_bytes: Callable[[bytes], int] = lambda _data: 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +99,40 @@ class Codec:
         self._after_prompt = False
         self._await_lf = 0  # bytes announced by a header whose LF is still to come, plus one; 0: none
         self._dropped = 0
+        self._await_raw = False
+        self._raw: RawScanner | None = None
         self.expects_prompt = False
+        self.raw_rule: RawRule | None = None
+
+    @property
+    def raw(self) -> RawScanner | None:
+        """The scanner at work, while raw output without a length comes in."""
+        return self._raw
 
     def reset(self) -> None:
         """Forget a half-received line or counted data: what follows is parsed as if the line were new."""
         self._buffer.clear()
         self._missing = self._await_lf = self._dropped = 0
-        self._after_prompt = False
+        self._after_prompt = self._await_raw = False
+        self._raw = self.raw_rule = None
+
+    def give_up_raw(self) -> list[Event]:
+        """Nothing more comes: take an end marker at the end for one, however few bytes there are; else no events."""
+        if self._raw is None or (found := self._raw.cut_short()) is None:
+            return []
+        return self._end_raw(*found)
 
     def feed(self, data: bytes) -> list[Event]:
         """Take bytes, give the events they complete."""
         events: list[Event] = []
         position, end = 0, len(data)
         while position < end:
+            if self._raw is not None:
+                found = self._raw.feed(data[position:])
+                if found is None:
+                    break
+                # What follows the marker is fed to the lines, and so is the marker.
+                return events + self._end_raw(*found)
             if self._missing:
                 piece = data[position : position + self._missing]
                 self._buffer += piece
@@ -108,6 +152,11 @@ class Codec:
                 self._count(announced, events)
                 return
             events.append(Line(self._take()))
+        if self._await_raw:
+            self._await_raw = False
+            if byte == _LF and self.raw_rule is not None:
+                self._raw, self.raw_rule = RawScanner(self.raw_rule), None
+                return
         if self._after_prompt:
             self._after_prompt = False
             if byte == _SPACE:
@@ -153,6 +202,7 @@ class Codec:
                     else:
                         self._count(announced, events)
                     return
+            self._await_raw = byte == _CR and self.raw_rule is not None and self._buffer == b"CONNECT"
             events.append(Line(self._take()))
 
     def _announced(self, rule: CountedRule) -> int | None:
@@ -168,10 +218,58 @@ class Codec:
         if not announced:
             events.append(Counted(self._header, b""))
 
+    def _end_raw(self, data: bytes, rest: bytes) -> list[Event]:
+        self._raw = None
+        return [Raw(data), *self.feed(rest)]
+
     def _take(self) -> bytes:
         taken = bytes(self._buffer)
         self._buffer.clear()
         return taken
+
+
+class RawScanner:
+    """Finds the end of raw output; bounded, and the same for every split of the same bytes."""
+
+    def __init__(self, rule: RawRule) -> None:
+        self._rule = rule
+        self._kept = bytearray()
+        self._window = bytearray()  # the last bytes, where the marker is looked for
+        self._window_start = 0
+
+    @property
+    def looks_ended(self) -> bool:
+        """Return True when the last bytes are an end marker that came too early to be one for certain."""
+        return self._last_marker() is not None
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Take bytes; once the end is there, return the data, and everything from the marker on."""
+        self._window += data
+        self._kept += data[: max(0, MAX_RAW_BYTES - len(self._kept))]
+        for match in self._rule.end.finditer(self._window):
+            # Judged by what had come when the marker ended, so that splits make no difference.
+            came = bytes(self._kept[: self._window_start + match.end()])
+            if self._rule.least_bytes(came) <= self._window_start + match.start():
+                return self._cut(match.start())
+        surplus = len(self._window) - MAX_MARKER_BYTES
+        if surplus > 0:
+            del self._window[:surplus]
+            self._window_start += surplus
+        return None
+
+    def cut_short(self) -> tuple[bytes, bytes] | None:
+        """Return what `feed` would, if the last bytes are an end marker."""
+        start = self._last_marker()
+        return None if start is None else self._cut(start)
+
+    def _last_marker(self) -> int | None:
+        for match in self._rule.end.finditer(self._window):
+            if match.end() == len(self._window):
+                return match.start()
+        return None
+
+    def _cut(self, start: int) -> tuple[bytes, bytes]:
+        return bytes(self._kept[: self._window_start + start]), bytes(self._window[start:])
 
 
 _ERROR = re.compile(rb"\+CM([ES]) ERROR: ?(.*)")

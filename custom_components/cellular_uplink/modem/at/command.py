@@ -1,9 +1,11 @@
 """Commands as the channel takes them, and what they give back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 import re
 
+from .codec import RawRule
 from .encoding import CommandLine
 
 
@@ -35,7 +37,9 @@ class Command:
 
     `info` matches (from the start) the lines that belong to the answer; all others are URCs. `timeout_s` is counted
     from the last byte sent; the line time of what is sent comes on top. `success` are the final results that mean done.
-    `is_private` keeps the answer out of transcripts.
+    `is_private` keeps the answer out of transcripts. `raw` says where output without a length ends, which follows a
+    line CONNECT; while it comes in, `timeout_s` counts from its last byte. `on_start` and `on_prompt` are called, in
+    the event loop, just before the line and the payload leave.
     """
 
     line: CommandLine
@@ -46,6 +50,9 @@ class Command:
     payload: bytes = field(default=b"", repr=False)
     success: frozenset[bytes] = frozenset({b"OK"})
     is_private: bool = False
+    raw: RawRule | None = None
+    on_start: Callable[[], None] | None = None
+    on_prompt: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         if (self.prompt is Prompt.NONE) != (not self.payload):

@@ -12,6 +12,8 @@ _NEVER = frozenset('\r\n\0"\x1a\x1b')
 
 _NAME = re.compile(r"[A-Z0-9&+*^#$%!]{1,24}")
 
+_WORD = re.compile(r"[A-Z0-9]{1,24}")
+
 COMMON_TEXT = frozenset(string.ascii_letters + string.digits + " !#$%&'()*+,-./:<=>?@[]^_`{|}~")
 """Printable ASCII without quote, backslash (an escape on ML307R) and semicolon (chains commands)."""
 
@@ -25,7 +27,18 @@ class Text:
     secret: bool = False
 
 
-type Parameter = int | Text | None
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A parameter of ours that is neither a number nor quoted: 0XFFFF."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _WORD.fullmatch(self.value):
+            raise ValueError(f"not a word: {self.value!r}")
+
+
+type Parameter = int | Text | Word | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,8 @@ class AtEncoder:
                 return ""
             case int():
                 return str(int(parameter))
+            case Word():
+                return parameter.value
             case Text():
                 self.check(parameter)
                 return f'"{parameter.value}"'

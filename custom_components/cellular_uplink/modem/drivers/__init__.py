@@ -14,6 +14,11 @@ _FAMILIES: tuple[tuple[re.Pattern[str], type[GenericDriver]], ...] = (
 )
 
 
+def family_of(model: str | None) -> str:
+    """Return the family of the driver this model gets."""
+    return next((driver.family for pattern, driver in _FAMILIES if pattern.match(model or "")), GenericDriver.family)
+
+
 async def identify(channel: Channel) -> Driver:
     """Ask the modem for its model and return the driver of its family; the generic one for models nobody knows.
 

@@ -4,7 +4,8 @@ Drivers hold no policy: they say what the modem is, do one thing when asked, and
 Which capability a modem has is asked with `isinstance(driver, SupportsSockets)`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -152,6 +153,135 @@ class SupportsSockets(Protocol):
 
     async def open_socket(self, host: str, port: int) -> ModemSocket:
         """Open a TCP connection; the modem resolves the name. Raises SocketError, NetworkError or LinkError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """A modem's file storage."""
+
+    free_bytes: int
+    total_bytes: int
+
+
+@runtime_checkable
+class SupportsFiles(Protocol):
+    """Modems that keep files."""
+
+    async def read_storage(self) -> Storage:
+        """Read how much room there is. Raises HttpError."""
+
+    async def list_files(self) -> dict[str, int]:
+        """Return names and sizes."""
+
+    async def write_file(self, name: str, data: bytes, on_written: Callable[[int], None] | None = None) -> None:
+        """Write a file that was not there and prove that it arrived whole; `on_written` is told the bytes of each step.
+
+        The port is never held for longer than 2 s. Raises HttpError, LinkError.
+        """
+
+    async def delete_file(self, name: str) -> None:
+        """Delete a file; one that is not there is fine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModemTls:
+    """How the modem is to do TLS. Without `ca_pem` the server is not verified: encrypted, to whom is unknown.
+
+    `checks_dates` lets an expired certificate fail, and a modem whose clock is wrong (they start in 1980).
+    """
+
+    ca_pem: str | None = None
+    checks_dates: bool = False
+
+    @property
+    def is_verified(self) -> bool:
+        """Return True when the server has to prove who it is."""
+        return self.ca_pem is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOutcome:
+    """What a modem's HTTP client says of a request that was answered: status, and the body's length where it knows."""
+
+    status: int
+    body_bytes: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HttpSteps:
+    """Called (in the event loop) as a request makes its way through a modem's own HTTP client."""
+
+    on_loaded: Callable[[int], None] = lambda _count: None
+    """So many more bytes are in the modem; none of them need have left it."""
+    on_told: Callable[[], None] = lambda: None
+    """The modem has, or is about to get, the last it needs to send everything: from here on it may have arrived."""
+    on_not_sent: Callable[[], None] = lambda: None
+    """After `on_told`: the modem said that it sent nothing after all."""
+    on_answered: Callable[[], None] = lambda: None
+    """The server has answered."""
+
+
+@runtime_checkable
+class SupportsQuectelHttp(SupportsFiles, Protocol):
+    """Modems with Quectel's HTTP client, which is given a whole request. One request at a time."""
+
+    http_max_bytes: int
+    """Most bytes of one request."""
+
+    def http_session(self) -> AbstractAsyncContextManager[None]:
+        """Have the client to oneself; raises HttpError busy when the last request does not come to an end."""
+
+    async def configure_http(self, url: str, tls: ModemTls | None) -> None:
+        """Set everything a request depends on, TLS included, and the URL. Raises ModemError."""
+
+    async def http_post_file(self, data: bytes, steps: HttpSteps) -> HttpOutcome:
+        """Send a request by way of a file. Raises ModemError with the modem's number and words."""
+
+    async def http_post(self, data: bytes, steps: HttpSteps) -> HttpOutcome:
+        """Send a request directly. Raises as `http_post_file`."""
+
+    async def http_get(self, data: bytes, steps: HttpSteps) -> HttpOutcome:
+        """Send a request without body. Raises as `http_post_file`."""
+
+    async def read_http_response(self, outcome: HttpOutcome) -> bytes:
+        """Read the response, head and body, as the modem gives it. Raises ModemError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """A response as China Mobile IoT's client gives it: `head` as the server wrote it, `body` without its coding."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+
+@runtime_checkable
+class SupportsChinaMobileHttp(Protocol):
+    """Modems with China Mobile IoT's HTTP client, which writes request line, Host and length itself."""
+
+    async def mhttp_send(
+        self,
+        method: str,
+        url: MhttpUrl,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        is_chunked: bool,
+        piece_bytes: int,
+        tls: ModemTls | None,
+        steps: HttpSteps,
+    ) -> HttpAnswer:
+        """Send one request, at most `piece_bytes` of its body at a time; raises ModemError with the modem's number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MhttpUrl:
+    """A URL in the parts in which MHTTP takes it: `origin` is scheme, host and port, `path` begins with a slash."""
+
+    origin: str
+    path: str
+    host: str
 
 
 @runtime_checkable

@@ -11,7 +11,8 @@ from ..at.command import Command, Priority, Prompt
 from ..at.encoding import AtEncoder, Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Identity, SocketLimits
-from .generic import GenericDriver, pdp_type, wait_event
+from .china_mobile_http import ChinaMobileHttp
+from .generic import pdp_type, wait_event
 from .sockets import BaseSocket, SocketTable
 
 CHUNK_BYTES = 8192
@@ -47,14 +48,18 @@ _NOT_IN_USE = "551"
 _PARAMETER = "50"
 
 
-class ChinaMobileDriver(GenericDriver):
+class ChinaMobileDriver(ChinaMobileHttp):
     """ML307R and ML307A: packet data by MIPCALL, sockets in push mode by MIPOPEN and MIPSEND."""
 
     family = "china_mobile"
     # A backslash starts an escape in some modes of these modems, and strings cannot hold a quote (HTTP 3.4).
     encoder: ClassVar[AtEncoder] = AtEncoder()
     rules: ClassVar[CodecRules] = CodecRules(
-        counted=(CountedRule(re.compile(rb'\+MIPURC: ?"rtcp", ?\d, ?(\d+),'), ends_line=False),),
+        counted=(
+            CountedRule(re.compile(rb'\+MIPURC: ?"rtcp", ?\d, ?(\d+),'), ends_line=False),
+            CountedRule(re.compile(rb'\+MHTTPURC: ?"header", ?\d, ?\d+, ?(\d+),'), ends_line=False),
+            CountedRule(re.compile(rb'\+MHTTPURC: ?"content", ?\d, ?\d+, ?\d+, ?(\d+),'), ends_line=False),
+        ),
         unterminated=(re.compile(rb'\+MHTTPURC: ?"ind", ?\d'),),
     )
     banners: ClassVar[tuple[bytes, ...]] = (b"+MATREADY", b"REBOOTING", b"POWER OFF")
@@ -65,7 +70,7 @@ class ChinaMobileDriver(GenericDriver):
         self.sockets: SocketTable[ChinaMobileSocket] = SocketTable(SOCKET_COUNT)
         self._configured_ids: set[int] = set()
         self._applied_apn: ApnSettings | None = None
-        channel.on_lost(self.sockets.break_all)
+        channel.on_lost(self._broke)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+MIPOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+MIPURC: ?"rtcp"'), self._received)
@@ -257,14 +262,21 @@ class ChinaMobileDriver(GenericDriver):
 
     def _packet_data_changed(self, line: bytes, _data: bytes) -> None:
         if re.match(rb"\+MIPCALL: ?%d, ?0" % CONTEXT, line):  # others are the operator's own, such as 8 for calls
-            self.sockets.break_all(NetworkError("570", "The network ended packet data"))
+            self._broke(NetworkError("570", "The network ended packet data"))
 
     @override
     def _restarted(self) -> None:
         super()._restarted()
         self._configured_ids.clear()
         self._applied_apn = None
-        self.sockets.forget_all(LinkError("modem_restarted", "The modem restarted"))
+        error = LinkError("modem_restarted", "The modem restarted")
+        self.mhttp_broke(error)
+        self.sockets.forget_all(error)
+
+    def _broke(self, error: ModemError) -> None:
+        """Everything that needs packet data or the port fails with this error."""
+        self.mhttp_broke(error)
+        self.sockets.break_all(error)
 
 
 class ChinaMobileSocket(BaseSocket):

@@ -11,7 +11,8 @@ from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Identity, IpType, Signal, SocketLimits
-from .generic import GenericDriver, field_number, pdp_type, wait_event
+from .generic import field_number, pdp_type, wait_event
+from .quectel_http import QuectelHttp
 from .sockets import BaseSocket, SocketTable
 
 CHUNK_BYTES = 1460
@@ -50,7 +51,7 @@ _ERRORS = {
 _NETWORK_CODES = frozenset({"561", "562", "570", "573"})
 
 
-class QuectelDriver(GenericDriver):
+class QuectelDriver(QuectelHttp):
     """BG96, BG95, BG77, EC2x, EG9x: packet data by QIACT, sockets in buffer mode by QIOPEN, QISEND and QIRD."""
 
     family = "quectel"
@@ -77,7 +78,7 @@ class QuectelDriver(GenericDriver):
         self._must_deactivate = False
         self._applied_apn: ApnSettings | None = None
         """What the modem was found or made to have: asked once, since firmware may hide a password it is asked for."""
-        channel.on_lost(self.sockets.break_all)
+        channel.on_lost(self._broke)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+QIOPEN: ?\d"), self._opened)
         on_urc(re.compile(rb'\+QIURC: ?"recv"'), self._received)
@@ -329,14 +330,21 @@ class QuectelDriver(GenericDriver):
         if re.findall(rb"\d+", line.partition(b":")[2])[:1] not in ([], [b"%d" % CONTEXT]):
             return  # somebody else's context, such as the operator's own for calls
         self._must_deactivate = True
-        self.sockets.break_all(NetworkError("570", "The network ended packet data"))
+        self._broke(NetworkError("570", "The network ended packet data"))
 
     @override
     def _restarted(self) -> None:
         super()._restarted()
         self._must_deactivate = False
         self._applied_apn = None
-        self.sockets.forget_all(LinkError("modem_restarted", "The modem restarted"))
+        error = LinkError("modem_restarted", "The modem restarted")
+        self.http_broke(error)
+        self.sockets.forget_all(error)
+
+    def _broke(self, error: ModemError) -> None:
+        """Everything that needs packet data or the port fails with this error."""
+        self.http_broke(error)
+        self.sockets.break_all(error)
 
 
 class QuectelSocket(BaseSocket):

@@ -16,6 +16,7 @@ class Phase(StrEnum):
 
     ONLINE = "waiting for the modem to be online"
     QUEUED = "waiting for a free modem socket"
+    PREPARING = "setting up the modem's HTTP client"
     CONNECTING = "connecting"
     TLS = "agreeing on TLS"
     SENDING = "sending"
@@ -38,7 +39,11 @@ class Meter:
 
     `total_bytes` is the length of the HTTP request, head and body. `sent_bytes` and `received_bytes` are what crossed
     the modem's socket, TLS included. `is_last_byte_out` turns true when the chunk that ends the request is handed to
-    the modem, whether or not the modem takes it: from there on the server may have all of it.
+    the modem, whether or not the modem takes it: from there on the server may have all of it. `padding_bytes` of the
+    total were added by a workaround.
+
+    Where the modem is the HTTP client, nothing is known of what crosses its socket: the request counts as sent once the
+    modem was told to send it, progress is what the modem has been given.
     """
 
     total_bytes: int = 0
@@ -47,6 +52,9 @@ class Meter:
     sent_bytes: int = 0
     received_bytes: int = 0
     is_last_byte_out: bool = False
+    padding_bytes: int = 0
+    _loaded_bytes: int = 0
+    _was_out_before: bool = False
     _is_body_taken: bool = False
     _before_request_bytes: int = 0
     _reported_bytes: int = -1
@@ -54,7 +62,7 @@ class Meter:
     @property
     def request_sent_bytes(self) -> int:
         """Bytes of the request the modem has taken; over TLS an estimate, at most `total_bytes`."""
-        return max(0, min(self.total_bytes, self.sent_bytes - self._before_request_bytes))
+        return max(0, min(self.total_bytes, max(self._loaded_bytes, self.sent_bytes - self._before_request_bytes)))
 
     async def on_event(self, name: str, info: dict[str, object]) -> None:
         """Follow httpcore's `trace` extension."""
@@ -87,6 +95,37 @@ class Meter:
     def received(self, count: int) -> None:
         """The modem gave `count` bytes."""
         self.received_bytes += count
+
+    # -- where the modem is the HTTP client ---------------------------------------------------------------------------
+
+    def begin(self, total_bytes: int, padding_bytes: int = 0) -> None:
+        """Another try starts, with a request of this length."""
+        self.total_bytes, self.padding_bytes, self._loaded_bytes = total_bytes, padding_bytes, 0
+        self._before_request_bytes = self.sent_bytes
+        self._was_out_before = self.is_last_byte_out
+
+    def loaded(self, count: int) -> None:
+        """The modem has `count` more bytes of the request; it need not have sent any."""
+        self.phase = Phase.SENDING if self.phase is Phase.PREPARING else self.phase
+        self._loaded_bytes += count
+        self._report(self.request_sent_bytes)
+
+    def told_to_send(self) -> None:
+        """The modem gets the last it needs to send all of the request."""
+        self.phase = Phase.WAITING
+        self.is_last_byte_out = True
+        self.sent_bytes += self.total_bytes
+
+    def not_sent(self) -> None:
+        """Undo `told_to_send`, if it was: the modem says that it never had a connection."""
+        if self.is_last_byte_out and not self._was_out_before:
+            self.is_last_byte_out = False
+        self.sent_bytes = self._before_request_bytes
+
+    def answered(self) -> None:
+        """The server has answered."""
+        self.phase = Phase.READING
+        self._report(self.total_bytes)
 
     def _report(self, sent_bytes: int) -> None:
         if self.on_progress is not None and sent_bytes > self._reported_bytes:

@@ -1,9 +1,12 @@
 """A request as bytes: routes that need its exact length, and results that report it, ask here."""
 
+from collections.abc import Mapping
+
 import h11
 import httpx
 
-from ..errors import InputError
+from ..errors import HttpError, InputError
+from ..quirks.effects import least_padding
 
 
 def serialise(request: httpx.Request) -> bytes:
@@ -22,3 +25,141 @@ def serialise(request: httpx.Request) -> bytes:
     except h11.LocalProtocolError as err:
         raise InputError("headers", "cannot be sent as HTTP/1.1") from err
     return (head or b"") + (body or b"") + (end or b"")
+
+
+def pad(request: httpx.Request, params: Mapping[str, object]) -> tuple[httpx.Request, int]:
+    """Return the request with a header that clears the bit `mask` of its length, and the bytes that added.
+
+    Params: `mask`; `header` (X-PADDING); `min_overhead`, what the header costs at least; `max_pad`, beyond which the
+    request stays as it is.
+    """
+    mask, header = _number(params.get("mask"), 2048), str(params.get("header") or "X-PADDING")
+    overhead = len(header) + len(": \r\n")
+    total = len(serialise(request))
+    count = least_padding(total, mask, max(overhead, _number(params.get("min_overhead"), 0)))
+    if not 0 < count <= _number(params.get("max_pad"), 2 * mask):
+        return request, 0
+    padded = httpx.Request(
+        request.method,
+        request.url,
+        headers=[*request.headers.raw, (header.encode("ascii"), b"Z" * (count - overhead))],
+        content=request.content,
+        extensions=request.extensions,
+    )
+    return padded, len(serialise(padded)) - total
+
+
+def _number(value: object, default: int) -> int:
+    return value if isinstance(value, int) and value > 0 else default
+
+
+def parse_response(raw: bytes, request: httpx.Request, status: int | None = None) -> httpx.Response:
+    """Return the response that a modem's HTTP client read, its body in memory.
+
+    The module may have taken a chunked body's coding away and left the header that announces it; and there may be
+    bytes behind the body. `status` is what the modem says of a response that has no head.
+
+    Raises:
+        HttpError: response_invalid, when there is neither a head nor a status.
+    """
+    response, parsed, is_whole = _parse(raw, request)
+    if response is None:
+        if status is None:
+            raise HttpError("response_invalid", "The modem gave something that is not an HTTP response")
+        return httpx.Response(status, stream=httpx.ByteStream(raw), request=request)
+    body = parsed if is_whole or b"chunked" not in _header(response, b"transfer-encoding") else _behind_head(raw)
+    return httpx.Response(
+        response.status_code, headers=list(response.headers), stream=httpx.ByteStream(body), request=request
+    )
+
+
+def _parse(raw: bytes, request: httpx.Request) -> tuple[h11.Response | None, bytes, bool]:
+    """Return head and body as h11 sees them, and whether the body ended as it should."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=max(len(raw), 1))
+    connection.send(h11.Request(method=request.method, target="/", headers=[("Host", "")]))
+    response: h11.Response | None = None
+    body = bytearray()
+    try:
+        connection.receive_data(raw)
+        connection.receive_data(b"")
+        while True:
+            match connection.next_event():
+                case h11.Response() as response:
+                    pass
+                case h11.Data() as data:
+                    body += data.data
+                case h11.EndOfMessage():
+                    return response, bytes(body), True
+                case h11.InformationalResponse():
+                    pass
+                case _:
+                    return response, bytes(body), False
+    except h11.RemoteProtocolError:
+        return response, bytes(body), False
+
+
+def _header(response: h11.Response, name: bytes) -> bytes:
+    return b",".join(value.lower() for key, value in response.headers if key == name)
+
+
+def _behind_head(raw: bytes) -> bytes:
+    """Return what follows the last head of a response; interim responses come before it."""
+    rest = raw
+    while True:
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        if not head.split(b" ", 2)[1:2] or not head.split(b" ", 2)[1].startswith(b"1"):
+            return rest
+
+
+# --- padding: a request of a length that the modem can send --------------------------------------------------------
+
+PADDING_HEADER = "X-PADDING"
+BIT_11 = 0x800
+
+
+def padding_for(total: int, *, mask: int = BIT_11, header: str = PADDING_HEADER) -> int:
+    """Return how many bytes a padding header has to add so that bit `mask` of a total length is clear; 0: none.
+
+    It is the least that a header can add, which is never less than its own name, colon, blank and line end.
+    """
+    return least_padding(total, mask, len(header) + len(": \r\n"))
+
+
+def padding_header(size: int, header: str = PADDING_HEADER) -> tuple[str, str]:
+    """Return the header (name, value) that takes `size` bytes on the wire."""
+    overhead = len(header) + len(": \r\n")
+    if size < overhead:
+        raise ValueError(f"a header {header} takes {overhead} bytes at least")
+    return header, "Z" * (size - overhead)
+
+
+def body_padding_for(total: int, body_bytes: int, *, mask: int = BIT_11) -> int:
+    """Return how many bytes a body has to grow by, so that bit `mask` of the total is clear; 0: none.
+
+    A longer body can take another digit in Content-Length, and that byte counts too.
+    """
+    size = least_padding(total, mask)
+    while size and (total + size + len(str(body_bytes + size)) - len(str(body_bytes))) & mask:
+        size += 1
+    # Where the extra digit alone carries the length past the bad band, a byte less does as well.
+    while size > 1 and not (total + size - 1 + len(str(body_bytes + size - 1)) - len(str(body_bytes))) & mask:
+        size -= 1
+    return size
+
+
+def pad_body(content: bytes, content_type: str, size: int) -> bytes | None:
+    """Return the body with `size` bytes more that its readers ignore; None where its type has no room for any.
+
+    Blanks after JSON, zeros after a JPEG's end marker, text after a multipart body's last boundary.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return content + b" " * size
+    if kind == "image/jpeg" and content.endswith(_JPEG_END):
+        return content + bytes(size)
+    if kind.startswith("multipart/") and content.endswith(b"--\r\n"):
+        return content + b"Z" * size
+    return None
+
+
+_JPEG_END = b"\xff\xd9"

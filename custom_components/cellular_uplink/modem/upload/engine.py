@@ -1,43 +1,62 @@
 """Carries an upload out and says what happened.
 
-The engine asks for the modem to be online, sends one request over the socket route, and turns whatever came of it
-into an `UploadResult`. It never sends twice.
+The engine asks for the modem to be online, plans, and tries the planned ways in turn, all with the same upload id, for
+as long as `verdict` says that another try is worth it. Whatever came of it becomes an `UploadResult`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import datetime
 import ssl
 import time
 from typing import Protocol
 import uuid
 
-import anyio
-import h11
 import httpx
 
-from ..drivers.base import Identity, SupportsSockets
-from ..errors import HttpError, InputError, ModemError, SocketError
+from ..drivers.base import (
+    Identity,
+    ModemTls,
+    SupportsChinaMobileHttp,
+    SupportsPacketData,
+    SupportsQuectelHttp,
+    SupportsSockets,
+)
+from ..errors import HttpError, InputError, LinkError, ModemError, SocketError
+from ..quirks.registry import Quirk, match
+from ..routes.china_mobile_http import ChinaMobileHttpTransport
 from ..routes.meter import Meter, Phase, metered
+from ..routes.plan import Capabilities, Demand, HttpCommand, PlannedAttempt, RouteName, TlsPlace
+from ..routes.quectel_http import QuectelHttpTransport
 from ..routes.socket import ModemNetworkBackend, SocketTransport
-from ..routes.tls import build_ssl_context, tls_error
+from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise
-from .formats import build_request
-from .request import Destination, Picture, check_destination, check_header_value, check_picture
-from .result import Attempt, Progress, UploadResult, UploadState
+from . import planner
+from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
+from .choices import AS_PLANNED, Choices, check_choices, shaped
+from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
+from .formats import build_request, judge_of
+from .memory import OutcomeMemory
+from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
+from .result import Progress, UploadResult, UploadState
+from .verdict import Step, Verdict, verdict, verdict_of_answer
+
+__all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "UploadEngine", "check_timeout"]
 
 ROUTE = "socket"
-MAX_RESPONSE_BYTES = 16_384
-"""Of a response's body this much is kept ..."""
-MAX_DRAINED_BYTES = 16_384
-"""... and this much more read away to keep the connection usable; beyond it a new connection costs less."""
 BASE_TIMEOUT_S = 90.0
 """Time for what doesn't grow with the picture: name look-up, connecting, TLS, the server's own work."""
+MODEM_HTTP_TIMEOUT_S = 150.0
+"""On top where the modem is the HTTP client: given up before its own time-outs are over, it stays busy."""
 LINE_TIME_FACTOR = 4.0
 """The line is shared with other uploads and status polls, and the network may be slower than the line."""
 ASSUMED_BAUD = 9600
 TLS_OVERHEAD_BYTES = 8_192
+CHECK_TIMEOUT_S = 60.0
+LEAST_TRY_S = 1.0
+"""With less time left than this, nothing is tried any more."""
 
 
 class Modem(Protocol):
@@ -55,31 +74,29 @@ class Modem(Protocol):
         """Bring packet data up and return the driver, which is asked for what it can do; raises ModemError."""
 
 
-@dataclass(slots=True)
-class _Answer:
-    """What the server said: `status` is None until the head of the response is there."""
-
-    status: int | None = None
-    headers: httpx.Headers = field(default_factory=httpx.Headers)
-    body: bytearray = field(default_factory=bytearray)
-
-
 class UploadEngine:
-    """Sends pictures through one modem. Uploads may run side by side; their chunks interleave on the port."""
+    """Sends pictures through one modem. Uploads may run side by side; their chunks interleave on the port.
 
-    def __init__(self, session: Modem) -> None:
+    `quirks` is the catalogue (quirks.loader.load_quirks, which blocks); `memory` is kept by its owner.
+    """
+
+    def __init__(self, session: Modem, *, quirks: Sequence[Quirk] = (), memory: OutcomeMemory | None = None) -> None:
         self._session = session
+        self._quirks = tuple(quirks)
+        self._memory = memory
         self._backend: ModemNetworkBackend | None = None
         self._transports: dict[ssl.SSLContext | None, SocketTransport] = {}
         self._users: dict[SocketTransport, int] = {}
         self._default_ssl_context: ssl.SSLContext | None = None
         self._outstanding_bytes = 0
+        self._exchanges = 0
 
     async def upload(
         self,
         destination: Destination,
         picture: Picture,
         *,
+        choices: Choices = AS_PLANNED,
         ssl_context: ssl.SSLContext | None = None,
         upload_id: str | None = None,
         timeout_s: float | None = None,
@@ -88,62 +105,46 @@ class UploadEngine:
         """Send one picture. Failures of delivery are in the result; only bad input raises (InputError).
 
         `ssl_context` says whom https trusts (see routes.tls.build_ssl_context; building one blocks); None is this
-        host's trust store. `timeout_s` counts from the call; without it, time is allowed by bytes and line rate, from
-        the moment the modem is online. `on_progress` is called in the event loop after every chunk.
+        host's trust store. `timeout_s` counts from the call and is for all tries; without it, each is allowed time by
+        bytes and line rate, from the moment the modem is online. `on_progress` is called in the event loop after every
+        chunk.
         """
         upload_id = uuid.uuid4().hex if upload_id is None else upload_id
         check_destination(destination)
         check_picture(picture)
         check_header_value("upload_id", upload_id)
         check_timeout(timeout_s)
-        request = build_request(destination, picture, upload_id)
-        meter = _meter_for(request, on_progress)
-        started = time.monotonic()
-        answer = _Answer()
-        error: ModemError | None = None
-        attempt_started: float | None = None
+        check_choices(choices)
+        began = datetime.now().astimezone()
+        until = None if timeout_s is None else time.monotonic() + timeout_s
 
-        def on_attempt() -> None:
-            nonlocal attempt_started
-            attempt_started = time.monotonic()
-
-        try:
-            await self._exchange(request, ssl_context, timeout_s, meter, answer, on_attempt)
-        except InputError:
-            raise
-        except ModemError as err:
-            if answer.status is None:  # else the answer is what counts, though its body may be incomplete
-                error = err
-        ended = time.monotonic()
-        state = UploadState.FAILED
-        if answer.status is not None:
-            state = UploadState.DELIVERED if 200 <= answer.status < 300 else UploadState.REJECTED
-            error = _rejection(answer) if state is UploadState.REJECTED else None
-        attempts: tuple[Attempt, ...] = ()
-        if attempt_started is not None:
-            attempt = Attempt(
-                route=ROUTE,
-                outcome=state,
-                http_status=answer.status,
-                duration_s=ended - attempt_started,
-                error=error,
+        def build() -> httpx.Request:
+            """Build the request, for every try anew: some carry a token that gets old."""
+            request = build_request(
+                destination, picture, upload_id, started=began, line_bps=self._session.baud, timeout_s=timeout_s
             )
-            attempts = (attempt,)
-        return UploadResult(
-            state=state,
-            upload_id=upload_id,
-            http_status=answer.status,
-            response=_text(answer),
-            route=ROUTE if attempts else None,
-            attempts=attempts,
-            request_bytes=meter.total_bytes,
-            body_bytes=len(request.content),
-            sent_bytes=meter.sent_bytes,
-            received_bytes=meter.received_bytes,
-            duration_s=ended - started,
-            ambiguous=state is UploadState.FAILED and meter.is_last_byte_out,
-            error=error,
-        )
+            return shaped(request, choices)
+
+        run = Run(upload_id=upload_id, is_keyed=destination.format is UploadFormat.QINIU, on_progress=on_progress)
+        request = build()
+        while True:
+            left_s = None if until is None else max(0.001, until - time.monotonic())
+            done = await self._try(run, request, choices, ssl_context, left_s, timeout_s)
+            outcome = self._judged(done, request)
+            run.add(done, request)
+            is_learnt = self._learn(request, choices, done, outcome)
+            if done.state is UploadState.DELIVERED or (
+                done.may_have_arrived and await self._has_arrived(run, choices, ssl_context, until)
+            ):
+                if not is_learnt:
+                    self._learn(request, choices, done, None)
+                return run.result()
+            if done.may_have_arrived and not choices.retry_ambiguous:
+                return run.result()
+            if not await _go_on(run, outcome, until):
+                return run.result()
+            if destination.format is UploadFormat.QINIU:
+                request = build()
 
     async def request(
         self,
@@ -152,7 +153,7 @@ class UploadEngine:
         ssl_context: ssl.SSLContext | None = None,
         timeout_s: float | None = None,
     ) -> httpx.Response:
-        """Send another request through the same modem, beside uploads; its body must be in memory.
+        """Send another request through the same modem's sockets, beside uploads; its body must be in memory.
 
         Returns the response whatever its status, with at most `MAX_RESPONSE_BYTES` of its body.
 
@@ -160,48 +161,178 @@ class UploadEngine:
             ModemError: no whole response came.
         """
         check_timeout(timeout_s)
-        answer = _Answer()
-        await self._exchange(request, ssl_context, timeout_s, _meter_for(request, None), answer, lambda: None)
+        answer = Answer()
+        meter = meter_for(request, None)
+        async with deadline_of(timeout_s, request, meter) as deadline:
+            driver = await self._session.ensure_online()
+            if timeout_s is None:
+                deadline.allow(self._time_for(meter.total_bytes))
+            await self._exchange(driver, request, ssl_context, meter, answer, None)
         if answer.status is None:  # pragma: no cover: an exchange without error has a status
             raise HttpError("response_lost", "No answer came")
-        # The body may be cut and is as the server sent it: headers that describe it otherwise would mislead httpx.
-        headers = [
-            (name, value)
-            for name, value in answer.headers.multi_items()
-            if name not in ("content-encoding", "content-length", "transfer-encoding")
-        ]
-        return httpx.Response(answer.status, headers=headers, content=bytes(answer.body), request=request)
+        return answer.response(request)
 
     async def aclose(self) -> None:
         """Give all sockets back. The engine can be used again afterwards."""
         await self._forget_routes()
 
+    # -- one try ------------------------------------------------------------------------------------------------------
+
+    async def _try(
+        self,
+        run: Run,
+        request: httpx.Request,
+        choices: Choices,
+        ssl_context: ssl.SSLContext | None,
+        left_s: float | None,
+        timeout_s: float | None,
+    ) -> Try:
+        """Bring the modem online, plan if that is not done yet, and try the way whose turn it is."""
+        done = Try(meter=meter_for(request, run.report))
+        try:
+            async with deadline_of(left_s, request, done.meter, total_s=timeout_s) as deadline:
+                driver = await self._session.ensure_online()
+                if run.course is None:
+                    run.course = self._plan(run, request, choices, ssl_context, driver)
+                done.way = way = run.course.attempt
+                if left_s is None:
+                    extra_s = MODEM_HTTP_TIMEOUT_S if way.route is RouteName.MODEM_HTTP else 0.0
+                    deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
+                if run.course.needs_reset:
+                    run.course.needs_reset = False
+                    driver = await self._reset(driver)
+                done.started = time.monotonic()
+                modem_tls = ModemTls(ca_pem=choices.modem_ca_pem if way.is_verified else None)
+                transport = None if way.route is RouteName.SOCKET else _modem_http(driver, way, modem_tls)
+                await self._exchange(driver, request, ssl_context, done.meter, done.answer, transport)
+        except InputError:
+            raise
+        except ModemError as err:
+            if done.answer.status is None:  # else the answer is what counts, though its body may be incomplete
+                done.error = err
+        return done
+
+    def _judged(self, done: Try, request: httpx.Request) -> Verdict:
+        """Say what a try came to, and return what to do next."""
+        if done.answer.status is None:
+            assert done.error is not None
+            done.may_have_arrived = done.meter.is_last_byte_out
+            way = done.way if done.started is not None else None
+            return verdict(done.error, way, self._session.identity.family if way else "")
+        status = done.answer.status
+        judge = judge_of(request)
+        if judge is None:
+            done.state = UploadState.DELIVERED if 200 <= status < 300 else UploadState.REJECTED
+            done.error = done.answer.rejection() if done.state is UploadState.REJECTED else None
+            return verdict_of_answer(status, done.answer.headers)
+        judgement = judge(status, done.answer.headers, bytes(done.answer.body))
+        done.state, done.error, done.note = judgement.state, judgement.error, judgement.note
+        done.may_have_arrived = judgement.may_be_stored
+        return verdict_of_answer(status, done.answer.headers, judgement)
+
     async def _exchange(
         self,
+        driver: object,
         request: httpx.Request,
         ssl_context: ssl.SSLContext | None,
-        timeout_s: float | None,
         meter: Meter,
-        answer: _Answer,
-        on_attempt: Callable[[], None],
+        answer: Answer,
+        transport: httpx.AsyncBaseTransport | None,
     ) -> None:
-        """Fill `answer` from what the server says to `request`; raises ModemError, whatever went wrong."""
-        async with _deadline(timeout_s, request, meter) as deadline:
-            driver = await self._session.ensure_online()
+        """Fill `answer` from what the server says to `request`; `transport` None: over the modem's sockets."""
+        with self._counted(meter.total_bytes), explained(request.url.host), metered(meter):
+            meter.phase = Phase.QUEUED
+            if transport is not None:
+                await answer.take(await transport.handle_async_request(request))
+                return
             if not isinstance(driver, SupportsSockets):
-                raise SocketError("no_data_route", f"No data route for this model yet ({self._model()})")
-            if request.url.scheme == "https" and ssl_context is None:
+                raise self._no_route()
+            if request.url.scheme != "https":
+                ssl_context = None
+            elif ssl_context is None:
                 ssl_context = await self._default_trust()
-            if timeout_s is None:
-                deadline.allow(self._time_for(meter.total_bytes))
-            on_attempt()
-            with self._counted(meter.total_bytes), _explained(request.url.host):
-                async with self._transport(driver, ssl_context if request.url.scheme == "https" else None) as transport:
-                    with metered(meter):
-                        meter.phase = Phase.QUEUED
-                        response = await transport.handle_async_request(request)
-                        answer.status, answer.headers = response.status_code, response.headers
-                        await _read_bounded(response, answer.body)
+            async with self._transport(driver, ssl_context) as sockets:
+                await answer.take(await sockets.handle_async_request(request))
+
+    async def _reset(self, driver: object) -> object:
+        """Take packet data down and bring it up, unless somebody else is using it."""
+        if not isinstance(driver, SupportsPacketData) or self._exchanges:
+            return driver
+        try:
+            await driver.deactivate_packet_data()
+        except LinkError:
+            raise
+        except ModemError:
+            pass  # it was down
+        return await self._session.ensure_online()
+
+    async def _has_arrived(
+        self, run: Run, choices: Choices, ssl_context: ssl.SSLContext | None, until: float | None
+    ) -> bool:
+        """Ask the destination whether it has the picture, where it can be asked."""
+        if choices.check_url is None:
+            return False
+        url = choices.check_url.replace("{upload_id}", run.upload_id)
+        question = httpx.Request(choices.check_method, url, headers={**choices.check_headers, "Connection": "close"})
+        left_s = CHECK_TIMEOUT_S if until is None else min(CHECK_TIMEOUT_S, until - time.monotonic())
+        if left_s < LEAST_TRY_S:
+            return False
+        try:
+            response = await self.request(question, ssl_context=ssl_context, timeout_s=left_s)
+        except ModemError:
+            return False  # nobody knows, as before
+        return run.settle(response.status_code)
+
+    # -- plan and memory ----------------------------------------------------------------------------------------------
+
+    def _plan(
+        self,
+        run: Run,
+        request: httpx.Request,
+        choices: Choices,
+        ssl_context: ssl.SSLContext | None,
+        driver: object,
+    ) -> Course:
+        """Return the ways to try; raises SocketError when there is none."""
+        identity = self._session.identity
+        capabilities = _capabilities(identity.family, driver)
+        demand = Demand(
+            scheme=request.url.scheme,
+            request_bytes=len(serialise(request)),
+            body_bytes=len(request.content),
+            route=choices.route,
+            command=choices.command,
+            tls=choices.tls,
+            has_ca=choices.modem_ca_pem is not None,
+            verify=ssl_context is None or ssl_context.verify_mode is not ssl.CERT_NONE,
+            use_workarounds=choices.use_workarounds,
+            allows_chunked=choices.allows_chunked,
+            line_bps=self._session.baud,
+        )
+        run.quirks = match(identity, self._quirks)
+        learned = () if self._memory is None else self._memory.recall(identity, _kind(request, choices))
+        found = planner.plan(capabilities, run.quirks, demand, learned)
+        if found.attempts:
+            return Course(plan=found, is_one_shot=not choices.use_workarounds)
+        if capabilities == Capabilities():
+            raise self._no_route()
+        reasons = "; ".join(f"{left.command or left.route}: {left.why}" for left in found.rejected)
+        raise SocketError("no_data_route", f"There is no way to send this ({reasons})")
+
+    def _learn(self, request: httpx.Request, choices: Choices, done: Try, outcome: Verdict | None) -> bool:
+        """Remember a way that delivered or was at fault; return whether there was anything to remember."""
+        worked = done.state is UploadState.DELIVERED
+        if self._memory is None or done.way is None or done.started is None or choices.is_forced:
+            return True
+        if not worked and (outcome is None or outcome.step is not Step.NEXT):
+            return False
+        self._memory.record(self._session.identity, _kind(request, choices), done.way, worked=worked)
+        return True
+
+    def _no_route(self) -> SocketError:
+        return SocketError("no_data_route", f"No data route for this model yet ({self._model()})")
+
+    # -- time and sockets ---------------------------------------------------------------------------------------------
 
     def _time_for(self, request_bytes: int) -> float:
         """Return seconds for a request of this length, given what else is on the line now."""
@@ -211,10 +342,12 @@ class UploadEngine:
     @contextmanager
     def _counted(self, request_bytes: int) -> Iterator[None]:
         self._outstanding_bytes += request_bytes
+        self._exchanges += 1
         try:
             yield
         finally:
             self._outstanding_bytes -= request_bytes
+            self._exchanges -= 1
 
     @asynccontextmanager
     async def _transport(
@@ -265,114 +398,51 @@ def check_timeout(timeout_s: float | None) -> None:
         raise InputError("timeout", "must be between 1 and 86400 seconds")
 
 
-def _meter_for(request: httpx.Request, on_progress: Callable[[Progress], None] | None) -> Meter:
-    meter = Meter(total_bytes=len(serialise(request)))
-    if on_progress is not None:
-        meter.on_progress = lambda sent, total: on_progress(Progress(sent_bytes=sent, total_bytes=total))
-    return meter
+async def _go_on(run: Run, outcome: Verdict, until: float | None) -> bool:
+    """Wait as long as the verdict says and return True, or False when there is nothing left to try, or no time."""
+    assert run.last is not None
+    left_s = float("inf") if until is None else until - time.monotonic()
+    pause_s = outcome.pause_s
+    if run.last.started is None:  # the modem did not come online, or there is no plan
+        error = run.last.error
+        is_back_soon = isinstance(error, LinkError) and (outcome.step is Step.RECONNECT or run.link_failures > 1)
+        if not is_back_soon or run.link_failures >= MAX_TRIES or (run.course is not None and run.course.is_one_shot):
+            return False
+        pause_s = LINK_PAUSE_S
+    else:
+        assert run.course is not None
+        if not run.course.advance(outcome, run.last.error):
+            return False
+    if pause_s > min(MAX_PAUSE_S if until is None else left_s, left_s - LEAST_TRY_S):
+        return False
+    await asyncio.sleep(pause_s)
+    return True
 
 
-class _Deadline:
-    """When to give up; `allow` starts the clock anew."""
-
-    def __init__(self, timeout: asyncio.Timeout, timeout_s: float | None) -> None:
-        self._timeout = timeout
-        self.timeout_s = timeout_s
-
-    def allow(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self._timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
+def _modem_http(driver: object, way: PlannedAttempt, tls: ModemTls) -> httpx.AsyncBaseTransport:
+    """Return the transport over the modem's own HTTP client; it does TLS only where the plan says so."""
+    allowed = tls if way.tls is TlsPlace.MODEM else None
+    command = way.command or HttpCommand.POSTFILE
+    if isinstance(driver, SupportsQuectelHttp):
+        return QuectelHttpTransport(driver, command=command, tls=allowed, workarounds=way.workarounds)
+    assert isinstance(driver, SupportsChinaMobileHttp), "planned by what the driver can do"
+    return ChinaMobileHttpTransport(driver, command=command, tls=allowed, workarounds=way.workarounds)
 
 
-@asynccontextmanager
-async def _deadline(timeout_s: float | None, request: httpx.Request, meter: Meter) -> AsyncGenerator[_Deadline]:
-    timeout = asyncio.timeout(timeout_s)
-    deadline = _Deadline(timeout, timeout_s)
-    try:
-        async with timeout:
-            yield deadline
-    except TimeoutError as err:
-        if not timeout.expired():
-            raise
-        raise _timed_out(deadline.timeout_s or 0.0, request.url.host, meter) from err
+def _capabilities(family: str, driver: object) -> Capabilities:
+    """Return what this driver can do, of what is known of its family."""
+    known = planner.capabilities_of(family)
+    has_http = isinstance(driver, SupportsQuectelHttp | SupportsChinaMobileHttp)
+    return replace(
+        known,
+        has_sockets=isinstance(driver, SupportsSockets),
+        http_commands=known.http_commands if has_http else (),
+    )
 
 
-def _timed_out(seconds: float, host: str, meter: Meter) -> HttpError:
-    doing = f"it was {meter.phase.value}"
-    if meter.phase in (Phase.SENDING, Phase.WAITING, Phase.READING):
-        doing += f", {meter.request_sent_bytes} of {meter.total_bytes} bytes sent"
-    return HttpError("timeout", f"No complete answer from {host} within {seconds:.0f} s: {doing}")
-
-
-@contextmanager
-def _explained(host: str) -> Iterator[None]:
-    """Raise what the layers below raise as the ModemError at its root, or as one that says what it means."""
-    try:
-        yield
-    except httpx.TransportError as err:
-        raise _explain(err, host) from err
-
-
-def _explain(err: httpx.TransportError, host: str) -> ModemError:
-    chain = list(_causes(err))
-    for cause in chain:
-        if isinstance(cause, ModemError):
-            return cause
-        if isinstance(cause, ssl.SSLError):
-            return tls_error(cause, host)
-    if isinstance(err, httpx.ConnectError) and any(isinstance(cause, anyio.EndOfStream) for cause in chain):
-        return tls_error(ssl.SSLError(0, "the server closed the connection"), host)
-    if isinstance(err, httpx.RemoteProtocolError) and not any(
-        isinstance(cause, h11.RemoteProtocolError) for cause in chain
-    ):
-        return HttpError("response_lost", f"{host} closed the connection without an answer")
-    if isinstance(err, httpx.RemoteProtocolError):
-        return HttpError("response_invalid", f"{host} answered with something that is not HTTP")
-    if isinstance(err, httpx.TimeoutException):
-        return HttpError("timeout", f"No answer from {host} in time")
-    return HttpError("response_lost", f"The connection to {host} was lost before the answer was complete")
-
-
-def _causes(err: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    current: BaseException | None = err
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-async def _read_bounded(response: httpx.Response, body: bytearray) -> None:
-    """Append the start of the response's body to `body`; close the connection when there is too much of it."""
-    drained_bytes = 0
-    try:
-        async for part in response.aiter_raw():
-            room = MAX_RESPONSE_BYTES - len(body)
-            body += part[:room]
-            drained_bytes += max(0, len(part) - room)
-            if drained_bytes > MAX_DRAINED_BYTES:
-                break
-    finally:
-        await response.aclose()
-
-
-def _text(answer: _Answer) -> str:
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return ""  # asked for plain text, got something compressed
-    head = httpx.Response(answer.status or 200, headers=answer.headers)
-    try:
-        return answer.body.decode(head.charset_encoding or "utf-8", errors="replace")
-    except LookupError:
-        return answer.body.decode(errors="replace")
-
-
-def _rejection(answer: _Answer) -> HttpError:
-    status = answer.status or 0
-    phrase = httpx.codes.get_reason_phrase(status)
-    sentence = f"The server answered {status} {phrase}".rstrip()
-    if 300 <= status < 400:
-        sentence += "; pictures are not sent on to another address, so correct the URL"
-    return HttpError(str(status), sentence)
+def _kind(request: httpx.Request, choices: Choices) -> str:
+    """Return the kind of destination for which outcomes are alike."""
+    return f"{request.url.scheme}, TLS by {choices.tls}" if request.url.scheme == "https" else request.url.scheme
 
 
 async def _close_all(transports: list[SocketTransport]) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import InputError
+from .qiniu import FILE_FIELD, QiniuSettings, check_settings
 
 MAX_URL_CHARS = 2000
 MAX_HEADER_CHARS = 4000
@@ -29,6 +30,8 @@ class UploadFormat(StrEnum):
     RAW = "raw"
     MULTIPART = "multipart"
     JSON = "json"
+    QINIU = "qiniu"
+    """A multipart form with a token, as Qiniu Kodo takes it."""
 
 
 class AuthMethod(StrEnum):
@@ -54,7 +57,7 @@ class Destination:
     """Where pictures go and how.
 
     `fields` are form fields of a multipart body or members of a JSON body; they must be empty for a raw body.
-    `file_field` names the part or the member that carries the picture.
+    `file_field` names the part or the member that carries the picture. `qiniu` is for that format alone.
     """
 
     url: str
@@ -65,6 +68,7 @@ class Destination:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Override our own (Content-Type, User-Agent, Accept) where the names are equal."""
     auth: Auth = field(default_factory=Auth)
+    qiniu: QiniuSettings | None = None
 
     @property
     def is_https(self) -> bool:
@@ -83,6 +87,8 @@ class Picture:
 
 def check_destination(destination: Destination) -> None:
     """Raise InputError naming the first field that cannot be sent."""
+    if destination.format is UploadFormat.QINIU:
+        _check_qiniu(destination)
     check_url(destination.url)
     if destination.method not in ("POST", "PUT"):
         raise InputError("method", "must be POST or PUT")
@@ -98,7 +104,7 @@ def check_destination(destination: Destination) -> None:
     if destination.format is UploadFormat.JSON and destination.file_field in destination.fields:
         raise InputError("fields", f"{destination.file_field} is the name of the member that carries the picture")
     check_headers(destination.headers)
-    if destination.format is UploadFormat.MULTIPART and any(
+    if destination.format in (UploadFormat.MULTIPART, UploadFormat.QINIU) and any(
         name.lower() == "content-type" for name in destination.headers
     ):
         raise InputError(
@@ -194,6 +200,18 @@ def _check_auth(destination: Destination) -> None:
             raise InputError("token", "must be ASCII")
     if auth.method is not AuthMethod.NONE and any(name.lower() == "authorization" for name in destination.headers):
         raise InputError("headers", "Authorization is written from the authentication fields")
+
+
+def _check_qiniu(destination: Destination) -> None:
+    if destination.method != "POST":
+        raise InputError("method", "must be POST for Qiniu")
+    if destination.file_field != FILE_FIELD:
+        raise InputError("file_field", f"must be {FILE_FIELD} for Qiniu")
+    if destination.auth.method is not AuthMethod.NONE:
+        raise InputError("auth", "must be none for Qiniu, which goes by the token made from its keys")
+    if destination.qiniu is None:
+        raise InputError("qiniu_access_key", "is missing")
+    check_settings(destination.qiniu, destination.fields)
 
 
 def _shown(text: str) -> str:

@@ -1,6 +1,6 @@
 """What an upload did: said in one frozen object, the same for actions, events, diagnostics and the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ..errors import ModemError
@@ -34,11 +34,13 @@ class Attempt:
     http_status: int | None
     duration_s: float
     error: ModemError | None = None
+    command: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, as JSON and action responses carry them."""
         return {
             "route": self.route,
+            "command": self.command,
             "outcome": self.outcome.value,
             "http_status": self.http_status,
             "duration_s": round(self.duration_s, 3),
@@ -51,7 +53,10 @@ class UploadResult:
     """The outcome of one upload.
 
     `request_bytes`: the whole HTTP request, head and body; `body_bytes`: its body; `sent_bytes` and `received_bytes`:
-    what crossed the modem's socket (with TLS). `ambiguous`: no answer came, but the server may have the whole request.
+    what crossed the modem's socket (with TLS), of all attempts. `ambiguous`: not delivered as far as anyone knows, but
+    the server may have the whole request. `padding_bytes`: all bytes of the request that a workaround added. `plan`,
+    `quirks`: as planned, and why. `tls_where`: none, host or modem, of the last attempt. `may_be_stored_twice`: an
+    attempt before the one that delivered may have arrived, too. `note`: what is to be known of a delivery.
     """
 
     state: UploadState
@@ -67,6 +72,13 @@ class UploadResult:
     duration_s: float
     ambiguous: bool
     error: ModemError | None
+    padding_bytes: int = 0
+    plan: tuple[dict[str, object], ...] = ()
+    quirks: tuple[dict[str, object], ...] = field(default=(), repr=False)
+    tls_where: str = "none"
+    is_tls_verified: bool = False
+    may_be_stored_twice: bool = False
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -96,4 +108,10 @@ class UploadResult:
             "ambiguous": self.ambiguous,
             "error": self.error.as_dict() if self.error else None,
             "response": self.response,
+            "padding_bytes": self.padding_bytes,
+            "plan": list(self.plan),
+            "quirks": list(self.quirks),
+            "tls": {"where": self.tls_where, "verified": self.is_tls_verified},
+            "may_be_stored_twice": self.may_be_stored_twice,
+            "note": self.note,
         }

@@ -1,0 +1,425 @@
+"""The HTTP client of China Mobile IoT modems (sources: ml307r.md 4 and 5.5, the manuals HTTP and SSL named there).
+
+It writes the request line, Host and the body's length itself. Data goes behind the prompt, never into a command line:
+there alone it is raw in every setting.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+import contextlib
+from dataclasses import dataclass, field
+import hashlib
+import re
+
+from ..at.channel import Channel
+from ..at.codec import parse_fields
+from ..at.command import Command, Priority, Prompt, Response
+from ..at.encoding import CommandLine, Parameter, Text
+from ..errors import CommandError, HttpError, InputError, ModemError, NetworkError, SocketError, TlsError
+from .base import HttpAnswer, HttpSteps, MhttpUrl, ModemTls
+from .generic import GenericDriver, field_number, wait_event
+
+CLIENTS = range(4)
+TLS_CONTEXT = 1
+PIECE_BYTES = 4096
+"""Most that one MHTTPCONTENT takes (HTTP 3.4)."""
+INLINE_HEADER_BYTES = 1024
+PROMPT_HEADER_BYTES = 4096
+MAX_CERTIFICATE_BYTES = 8192
+PIECE_S = 0.9
+"""Line time of a piece: status polls and other sockets go in between."""
+ASSUMED_BPS = 115_200
+CONNECT_S = 60
+RESPONSE_S = 60
+INPUT_S = 30
+EARLY_ANSWER_S = 2.0
+"""How long to wait, after a piece was refused, for what the server may have said (assumed)."""
+SLOW_BODY_BYTES = 16_384
+"""From here on the modem's own response timer is off: whether it counts the sending too is not told."""
+ASSUMED_UPLINK_BPS = 16_000
+COMMAND_S = 10.0
+MARGIN_S = 10.0
+DELETE_PAUSE_S = 0.15
+"""The vendor's SDK wants 100 ms between two deletions."""
+DELETE_TRIES = 5
+MAX_BODY_BYTES = 262_144
+"""Of a response's body this much is kept."""
+
+_METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "HEAD": 5}
+_WRITTEN_BY_MODEM = frozenset({"host", "content-length", "transfer-encoding"})
+_NONE_FREE, _BUSY = "651", "653"
+
+HTTP_ERRORS = {
+    "3": "operation not allowed", "4": "operation not supported", "23": "out of memory", "50": "parameter error",
+    "570": "packet data is not active", "571": "packet data could not be activated", "575": "no APN is configured",
+    "580": "the name could not be resolved", "581": "DNS is busy",
+    "650": "unknown error", "651": "no HTTP client is free", "652": "there is no such HTTP client",
+    "653": "the HTTP client is busy", "654": "bad URL", "655": "TLS is not switched on",
+    "656": "the server could not be reached", "657": "sending failed", "658": "a file could not be opened",
+    "750": "unknown TLS error", "751": "TLS could not be set up", "752": "the certificate could not be verified",
+    "753": "the TLS handshake timed out", "754": "the TLS handshake failed", "760": "unknown certificate error",
+    "761": "bad certificate", "762": "the certificate is missing",
+}  # fmt: skip
+"""+CME ERROR (ml307r.md 4.3, 5.4, 5.5). Of 750 to 769 the sources name 752 to 754 and 762; the others are guesses."""
+
+EVENT_ERRORS = {
+    1: "the name could not be resolved", 2: "the server could not be reached",
+    3: "the server did not answer the connection in time", 4: "the TLS handshake failed",
+    5: "the connection broke", 6: "the server did not answer in time", 7: "the answer is not HTTP",
+    8: "the answer is too large", 9: "a part of the answer was dropped", 10: "a file could not be written",
+    255: "unknown error",
+}  # fmt: skip
+"""+MHTTPURC: "err" (ml307r.md 4.3). 5 is no time-out, whatever the ML307R report says: that is 6."""
+
+_NETWORK = frozenset({"570", "571", "572", "575"})
+_SOCKET = frozenset({"580", "581", "656", "657"})
+_NEVER_CONNECTED = frozenset({1, 2, 3, 4})
+
+
+def http_error(code: str) -> ModemError:
+    """Return what +CME ERROR means behind an HTTP or TLS command."""
+    sentence = f"The modem's HTTP client: {HTTP_ERRORS.get(code, 'the modem gave no reason')}"
+    if code in _NETWORK:
+        return NetworkError(code, sentence)
+    if code == "655" or re.fullmatch(r"7[56]\d", code):
+        return TlsError(code, sentence)
+    return SocketError(code, sentence) if code in _SOCKET else HttpError(code, sentence)
+
+
+def event_error(number: int) -> ModemError:
+    """Return what +MHTTPURC: "err" means."""
+    sentence = f"The modem's HTTP client: {EVENT_ERRORS.get(number, 'the modem gave no reason')}"
+    if number in (1, 2, 3):
+        return SocketError(str(number), sentence)
+    return TlsError(str(number), sentence) if number == 4 else HttpError(str(number), sentence)
+
+
+@dataclass(slots=True)
+class _Client:
+    """One of the modem's HTTP clients with a request of ours, and what the server said."""
+
+    id: int
+    is_head: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    may_send: bool = False
+    status: int | None = None
+    head: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+    is_complete: bool = False
+    error: ModemError | None = None
+    is_unsent: bool = False
+    deletions: int = 0
+
+    def got_head(self, status: int, head: bytes) -> None:
+        if status < 200 or self.status is not None:
+            return
+        self.status, self.head = status, head
+        length = re.search(rb"(?:^|\n)Content-Length: *(\d+)", head, re.IGNORECASE)
+        self.is_complete = self.is_head or status in (204, 304) or (length is not None and int(length[1]) == 0)
+
+    def got_body(self, announced: int, total: int, data: bytes) -> None:
+        self.body += data[: max(0, MAX_BODY_BYTES - len(self.body))]
+        self.is_complete = total >= announced if announced else not data
+
+    def broke(self, error: ModemError) -> None:
+        if self.status is not None:
+            self.is_complete = True  # the server has answered; a body without length ends like this
+        elif self.error is None:
+            self.error = error
+        self.changed.set()
+
+
+class ChinaMobileHttp(GenericDriver):
+    """Mixin: MHTTP and its TLS."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel)
+        self._mhttp_lock = asyncio.Lock()
+        self._mhttp_clients: dict[int, _Client] = {}
+        self._is_mhttp_clean = False
+        channel.on_urc(re.compile(rb"\+MHTTPURC: "), self._mhttp_event)
+
+    async def mhttp_send(
+        self,
+        method: str,
+        url: MhttpUrl,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        is_chunked: bool = False,
+        piece_bytes: int = PIECE_BYTES,
+        tls: ModemTls | None,
+        steps: HttpSteps,
+    ) -> HttpAnswer:
+        """Send one request, content first or chunked behind the modem's "ind"; return the response.
+
+        Raises:
+            ModemError: with the modem's number and words.
+        """
+        if method not in _METHODS:
+            raise HttpError("method", f"The modem's HTTP client knows no {method}")
+        async with self._mhttp_lock:
+            try:
+                if not self._is_mhttp_clean:
+                    await self._delete_strangers()
+                if tls is not None:
+                    await self._configure_mssl(tls, url.host)
+                client = await self._create(url.origin)
+            except CommandError as err:
+                raise http_error(err.code) from err
+            try:
+                client.is_head = method == "HEAD"
+                return await self._send(client, method, url, headers, body, is_chunked, piece_bytes, tls, steps)
+            except CommandError as err:
+                if client.error is not None:
+                    raise client.error from err
+                raise http_error(err.code) from err
+            except InputError as err:
+                # Not the user's mistake: other ways out take such a URL.
+                raise HttpError("url", f"The modem's HTTP client does not take this URL: {err.reason}") from err
+            finally:
+                self._delete(client)
+
+    async def _send(
+        self,
+        client: _Client,
+        method: str,
+        url: MhttpUrl,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        is_chunked: bool,  # noqa: FBT001 - all are handed on
+        piece_bytes: int,
+        tls: ModemTls | None,
+        steps: HttpSteps,
+    ) -> HttpAnswer:
+        is_chunked = is_chunked and bool(body)
+        response_s = RESPONSE_S if len(body) < SLOW_BODY_BYTES else 0
+        settings: list[tuple[str, tuple[int, ...]]] = [
+            ("cached", (0,)),
+            ("encoding", (0, 0)),
+            ("chunked", (int(is_chunked),)),
+            ("timeout", (CONNECT_S, response_s, INPUT_S)),
+            ("ssl", (1, TLS_CONTEXT) if tls is not None else (0,)),
+        ]
+        for key, values in settings:
+            await self.ask(self.encoder.set("+MHTTPCFG", Text("key", key), client.id, *values))
+        await self._set_headers(client, headers)
+        path = Text("url", url.path)
+        request = Command(
+            line=self.encoder.set("+MHTTPREQUEST", client.id, _METHODS[method], 0, path),
+            timeout_s=COMMAND_S,
+            priority=Priority.BULK,
+            on_start=None if is_chunked else steps.on_told,
+        )
+        if not is_chunked:
+            await self._content(client, body, piece_bytes, steps)
+        try:
+            await self.channel.execute(request)
+        except CommandError as err:
+            if err.code != "657":
+                steps.on_not_sent()
+            raise
+        if is_chunked:
+            await self._wait(client, lambda: client.may_send, CONNECT_S + MARGIN_S, steps)
+            try:
+                await self._content(client, body, piece_bytes, steps, on_last=steps.on_told)
+            except CommandError:
+                # The server may have answered, or hung up, in the middle: that says more.
+                with contextlib.suppress(HttpError):
+                    await self._wait(client, lambda: client.status is not None, EARLY_ANSWER_S, steps)
+                if client.status is None:
+                    raise
+        self.traffic.sent_bytes += len(body)
+        wait_s = CONNECT_S + RESPONSE_S + len(body) * 8 / ASSUMED_UPLINK_BPS + MARGIN_S
+        await self._wait(client, lambda: client.status is not None, wait_s, steps)
+        steps.on_answered()
+        with contextlib.suppress(ModemError):  # the status is what counts; the body is what came of it
+            await self._wait(client, lambda: client.is_complete, RESPONSE_S, steps)
+        self.traffic.received_bytes += len(client.head) + len(client.body)
+        assert client.status is not None
+        return HttpAnswer(status=client.status, head=client.head, body=bytes(client.body))
+
+    async def _wait(self, client: _Client, is_over: Callable[[], bool], seconds: float, steps: HttpSteps) -> None:
+        """Wait until `is_over`, or an answer or failure that comes instead; at most so long between two events."""
+        while not is_over() and client.error is None and not client.is_complete:
+            client.changed.clear()
+            if not await wait_event(client.changed, seconds):
+                raise HttpError("timeout", f"The modem's HTTP client said nothing for {seconds:.0f} s")
+        if client.error is not None:
+            if client.is_unsent:
+                steps.on_not_sent()
+            raise client.error
+
+    async def _set_headers(self, client: _Client, headers: Sequence[tuple[str, str]]) -> None:
+        """One MHTTPCFG "header" each; those a command line cannot carry go behind the prompt of MHTTPHEADER."""
+        merged: dict[str, tuple[str, str]] = {}
+        for name, value in headers:  # the modem knows a name once
+            key = name.lower()
+            if key not in _WRITTEN_BY_MODEM:
+                merged[key] = (name, f"{merged[key][1]}, {value}" if key in merged else value)
+        behind_prompt: list[bytes] = []
+        for name, value in merged.values():
+            text = f"{name}: {value}"
+            try:
+                line = self.encoder.set("+MHTTPCFG", Text("key", "header"), client.id, Text("headers", text))
+            except InputError:
+                line = None
+            if line is not None and len(text) <= INLINE_HEADER_BYTES:
+                await self.ask(line)
+            else:
+                behind_prompt.append(text.encode("latin-1", "replace"))
+        for number, data in enumerate(behind_prompt, 1):
+            if len(data) > PROMPT_HEADER_BYTES:
+                raise HttpError("header_too_long", f"The modem takes headers of {PROMPT_HEADER_BYTES} bytes at most")
+            await self._give("+MHTTPHEADER", client, data, is_last=number == len(behind_prompt))
+
+    async def _content(
+        self,
+        client: _Client,
+        body: bytes,
+        piece_bytes: int,
+        steps: HttpSteps,
+        on_last: Callable[[], None] | None = None,
+    ) -> None:
+        by_time = int((self.channel.line_bps or ASSUMED_BPS) / 10 * PIECE_S)
+        size = max(1, min(PIECE_BYTES, piece_bytes, by_time))
+        for start in range(0, len(body), size):
+            piece, is_last = body[start : start + size], start + size >= len(body)
+            if client.status is not None:  # an answer ahead of the request's end: no more is wanted
+                return
+            if client.error is not None:
+                raise client.error
+            await self._give("+MHTTPCONTENT", client, piece, is_last=is_last, on_prompt=on_last if is_last else None)
+            steps.on_loaded(len(piece))
+
+    async def _give(
+        self, name: str, client: _Client, data: bytes, *, is_last: bool, on_prompt: Callable[[], None] | None = None
+    ) -> None:
+        command = Command(
+            line=self.encoder.set(name, client.id, 0 if is_last else 1, len(data)),
+            prompt=Prompt.ANGLE,
+            payload=data,
+            timeout_s=INPUT_S + MARGIN_S,
+            priority=Priority.BULK,
+            on_prompt=on_prompt,
+        )
+        await self.channel.execute(command)
+
+    # -- clients ------------------------------------------------------------------------------------------------------
+
+    async def _create(self, origin: str) -> _Client:
+        line = self.encoder.set("+MHTTPCREATE", Text("url", origin))
+        info = re.compile(rb"\+MHTTPCREATE: ?\d")
+        try:
+            response = await self.ask(line, info=info, timeout_s=COMMAND_S)
+        except CommandError as err:
+            if err.code != _NONE_FREE:
+                raise
+            await self._delete_strangers()
+            response = await self.ask(line, info=info, timeout_s=COMMAND_S)
+        values = parse_fields(response.lines[-1], "+MHTTPCREATE") if response.lines else []
+        client = _Client(field_number(values, 0, "+MHTTPCREATE"))
+        self._mhttp_clients[client.id] = client
+        return client
+
+    async def _delete_strangers(self) -> None:
+        """Delete clients that are not ours: those of an earlier owner of the port."""
+        for number in CLIENTS:
+            if number in self._mhttp_clients:
+                continue
+            response = await self.try_ask(self.encoder.set("+MHTTPDEL", number))
+            if response is not None:
+                await asyncio.sleep(DELETE_PAUSE_S)
+        self._is_mhttp_clean = True
+
+    def _delete(self, client: _Client) -> None:
+        """Give a client back: enqueued, never waited for; one that refuses is asked again."""
+        client.deletions += 1
+        line = self.encoder.set("+MHTTPDEL", client.id)
+        deleting = self.channel.enqueue(Command(line=line, timeout_s=COMMAND_S, priority=Priority.URGENT))
+
+        def after(done: asyncio.Future[Response]) -> None:
+            error = done.exception()
+            if isinstance(error, CommandError) and error.code == _BUSY and client.deletions < DELETE_TRIES:
+                asyncio.get_running_loop().call_later(DELETE_PAUSE_S, self._delete, client)
+            elif self._mhttp_clients.get(client.id) is client:
+                del self._mhttp_clients[client.id]
+
+        deleting.add_done_callback(after)
+
+    def _mhttp_event(self, line: bytes, data: bytes) -> None:
+        match = re.match(rb'\+MHTTPURC: ?"(\w+)", ?([\d, ]+)', line)
+        if match is None:
+            return
+        numbers = [int(value) for value in re.findall(rb"\d+", match[2])]
+        client = self._mhttp_clients.get(numbers[0])
+        if client is None:
+            return
+        match match[1], numbers[1:]:
+            case b"header", [status, _]:
+                client.got_head(status, data)
+            case b"content", [announced, total, _]:
+                client.got_body(announced, total, data)
+            case b"err", [number, *_]:
+                client.is_unsent = number in _NEVER_CONNECTED
+                client.broke(event_error(number))
+            case b"ind", _:
+                client.may_send = True
+            case _:
+                return
+        client.changed.set()
+
+    def mhttp_broke(self, error: ModemError) -> None:
+        """The modem restarted, is gone or lost packet data: nothing more will come."""
+        self._is_mhttp_clean = False
+        for client in self._mhttp_clients.values():
+            client.broke(error)
+
+    # -- TLS ----------------------------------------------------------------------------------------------------------
+
+    async def _configure_mssl(self, tls: ModemTls, host: str) -> None:
+        """Set and read back what TLS depends on: out of the box these modems verify nothing."""
+        if tls.ca_pem is not None:
+            await self._set_mssl("cert", Text("ca", await self._store_certificate(tls.ca_pem)))
+        await self._set_mssl("ignorestamp", 0 if tls.checks_dates else 1)
+        await self._set_mssl("auth", 1 if tls.is_verified else 0)
+        # The manual gives it to another model and no values (ml307r.md 5.5): a switch, or the name.
+        if await self.try_ask(self._mssl_line("sni", 1)) is None:
+            await self.try_ask(self._mssl_line("sni", Text("sni", host)))
+
+    async def _set_mssl(self, key: str, value: Parameter) -> None:
+        wanted = value.value if isinstance(value, Text) else str(value)
+        try:
+            await self.ask(self._mssl_line(key, value))
+            response = await self.ask(self._mssl_line(key), info=re.compile(rb"\+MSSLCFG: "))
+        except CommandError as err:
+            raise TlsError(err.code, f"The modem does not take the TLS setting {key}") from err
+        values = parse_fields(response.lines[-1], "+MSSLCFG") if response.lines else []
+        held = str(values[2]) if len(values) > 2 else ""
+        if held != wanted:
+            raise TlsError("setting_lost", f"The modem did not keep the TLS setting {key}: {wanted} became {held}")
+
+    async def _store_certificate(self, pem: str) -> str:
+        """AT+MSSLCERTWR, once: the name holds the hash. Return the name."""
+        data = pem.encode()
+        if len(data) > MAX_CERTIFICATE_BYTES:
+            raise TlsError("certificate_too_long", f"The modem takes CA files of {MAX_CERTIFICATE_BYTES} bytes at most")
+        name = f"cu{hashlib.sha256(data).hexdigest()[:12]}.pem"
+        listed = await self.try_ask(self.encoder.set("+MSSLLIST", 1), info=re.compile(rb"\+MSSLLIST: "))
+        if listed is not None and any(name in line for line in listed.lines):
+            return name
+        command = Command(
+            line=self.encoder.set("+MSSLCERTWR", Text("file", name), 0, len(data)),
+            prompt=Prompt.ANGLE,
+            payload=data,
+            timeout_s=INPUT_S + MARGIN_S,
+            priority=Priority.BULK,
+        )
+        try:
+            await self.channel.execute(command)
+        except CommandError as err:
+            raise TlsError(err.code, "The modem does not take the CA certificate") from err
+        return name
+
+    def _mssl_line(self, key: str, *value: Parameter) -> CommandLine:
+        return self.encoder.set("+MSSLCFG", Text("key", key), TLS_CONTEXT, *value)

@@ -1,0 +1,192 @@
+"""Says which known faults concern a modem and what that makes of an upload, in words or as JSON: no modem needed."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .drivers import family_of
+from .drivers.base import Identity
+from .errors import InputError
+from .quirks.firmware import vendor_of
+from .quirks.loader import load_quirks
+from .quirks.registry import MatchedQuirk, Quirk, firmware_of, match
+from .routes.plan import Capabilities, Demand, LearnedOutcome, Plan, PlannedAttempt, TlsPlace
+from .upload.planner import attempt_as_dict, capabilities_of, plan, rejected_as_dict
+from .upload.request import check_text
+
+DEFAULT_REQUEST_BYTES = 80_000
+ASSUMED_HEAD_BYTES = 300
+"""What the head of a request takes, where only its whole length is told; it matters near a body limit only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What is known, and the plan it leads to."""
+
+    identity: Identity
+    demand: Demand
+    quirks: tuple[MatchedQuirk, ...]
+    plan: Plan
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        firmware = firmware_of(self.identity)
+        return {
+            "model": self.identity.model,
+            "firmware": self.identity.firmware,
+            "release": self.identity.release,
+            "parsed": None if firmware is None or not firmware.is_known else str(firmware),
+            "remark": None if firmware is None else firmware.remark or None,
+            "scheme": self.demand.scheme,
+            "request_bytes": self.demand.request_bytes,
+            "quirks": [quirk.as_dict() for quirk in self.quirks],
+            "plan": [attempt_as_dict(attempt) for attempt in self.plan.attempts],
+            "rejected": [rejected_as_dict(rejected) for rejected in self.plan.rejected],
+        }
+
+    def lines(self) -> list[str]:
+        """Return it as an engineer would say it."""
+        lines = [self._who(), self._what(), ""]
+        if not self.quirks:
+            lines.append("No fault is known of this modem.")
+        met = self._met()
+        told = [quirk for quirk in self.quirks if quirk.id in met]
+        spoken = [quirk for quirk in self.quirks if not quirk.applies.is_for_routes]
+        for title, quirks in (("Faults this upload meets:", told), ("Faults beside uploads, for the driver:", spoken)):
+            if quirks:
+                lines.append(title)
+                lines += [line for quirk in quirks for line in _quirk_lines(quirk)]
+        if others := [quirk for quirk in self.quirks if quirk not in told and quirk not in spoken]:
+            lines.append("Faults of ways this upload does not take:")
+            lines += [f"  {quirk.id} [{quirk.confidence}]: {quirk.title}." for quirk in others]
+        lines += ["", "Plan:" if self.plan.attempts else "Plan: there is no way to send this."]
+        for number, attempt in enumerate(self.plan.attempts, 1):
+            lines += _attempt_lines(number, attempt)
+        if self.plan.rejected:
+            lines += ["", "Not tried:"]
+            lines += [f"  {_way(left.route, left.command)}: {left.why}" for left in self.plan.rejected]
+        return lines
+
+    def _met(self) -> set[str]:
+        """Return the quirks that changed the plan or are worked around in it."""
+        words = [attempt.why for attempt in self.plan.attempts] + [left.why for left in self.plan.rejected]
+        done = {workaround.quirk_id for attempt in self.plan.attempts for workaround in attempt.workarounds}
+        named = {quirk.id for quirk in self.quirks if any(f"{quirk.id} (" in text for text in words)}
+        return done | named
+
+    def _who(self) -> str:
+        model = self.identity.model or "A modem of unknown model"
+        firmware = firmware_of(self.identity)
+        if firmware is None:
+            told = " ".join(part for part in (self.identity.firmware, self.identity.release) if part)
+            return f"{model}, firmware {told or 'not told'}" + (" (nobody here can read it)" if told else "")
+        read = f" (read as {firmware})" if firmware.is_known else ""
+        return f"{model}, firmware {firmware.text}{read}" + (f"; {firmware.remark}" if firmware.remark else "")
+
+    def _what(self) -> str:
+        told = f"An upload over {self.demand.scheme}, {self.demand.request_bytes} bytes with its head"
+        if self.demand.scheme != "https":
+            return f"{told}."
+        return f"{told}; TLS by " + (
+            "the modem is allowed." if self.demand.tls is TlsPlace.MODEM else "this host only."
+        )
+
+
+def explain(
+    identity: Identity,
+    demand: Demand,
+    quirks: Iterable[Quirk],
+    *,
+    learned: tuple[LearnedOutcome, ...] = (),
+    capabilities: Capabilities | None = None,
+) -> Explanation:
+    """Return which of the catalogue's quirks match, and the plan they lead to."""
+    matched = match(identity, quirks)
+    found = capabilities or capabilities_of(identity.family)
+    return Explanation(identity=identity, demand=demand, quirks=matched, plan=plan(found, matched, demand, learned))
+
+
+async def answer(
+    options: argparse.Namespace, ask_modem: Callable[[], Awaitable[tuple[Identity, int | None]]]
+) -> Explanation:
+    """Return what these options ask for; `ask_modem` gives identity and line rate of the modem at hand.
+
+    Raises:
+        InputError: an option, or a quirk file of the user's.
+        ModemError: the modem, where one is asked.
+    """
+    folder = None if options.quirks is None else Path(options.quirks)
+    if folder is not None and not folder.is_dir():
+        raise InputError("quirks", f"{str(folder)!r} is no folder")
+    line_bps: int | None = None
+    demand = demand_of(scheme=options.scheme, request_bytes=options.size, tls=options.tls)
+    if options.model is not None:
+        check_text("model", options.model, maximum=100, required=True)
+        for name in ("firmware", "release"):
+            check_text(name, getattr(options, name) or "", maximum=200)
+        identity = identity_of(options.model, options.firmware, options.release)
+    elif options.firmware is not None or options.release is not None:
+        raise InputError("model", "is missing (--model), but a firmware or a release was given")
+    else:
+        identity, line_bps = await ask_modem()
+    return explain(identity, replace(demand, line_bps=line_bps), await asyncio.to_thread(load_quirks, folder))
+
+
+def identity_of(model: str, firmware: str | None, release: str | None) -> Identity:
+    """Return the identity of a modem that is not at hand."""
+    family = family_of(model)
+    vendor = vendor_of(family, None, model)
+    return Identity(
+        family=family, vendor=None if vendor is None else vendor.value, model=model, firmware=firmware, release=release
+    )
+
+
+def demand_of(*, scheme: str, request_bytes: int | None, tls: str) -> Demand:
+    """Return what `explain` is asked about.
+
+    Raises:
+        InputError: a request of that length cannot be.
+    """
+    size = DEFAULT_REQUEST_BYTES if request_bytes is None else request_bytes
+    if not 1 <= size <= 100_000_000:
+        raise InputError("size", "must be between 1 and 100000000 bytes")
+    return Demand(
+        scheme=scheme,
+        request_bytes=size,
+        body_bytes=max(0, size - ASSUMED_HEAD_BYTES),
+        tls=TlsPlace(tls),
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `explain`."""
+    parser.add_argument("--model", help="as AT+CGMM gives it, such as BG96; the modem at --port is asked by default")
+    parser.add_argument("--firmware", metavar="TEXT", help="as AT+QGMR or AT+CGMR gives it")
+    parser.add_argument("--release", metavar="TEXT", help="as AT+MSWVER gives it (China Mobile IoT)")
+    parser.add_argument("--scheme", choices=["http", "https"], default="https")
+    parser.add_argument("--size", type=int, metavar="N", help="bytes of the request, head and body (80000)")
+    parser.add_argument(
+        "--tls", choices=[TlsPlace.HOST.value, TlsPlace.MODEM.value], default=TlsPlace.HOST.value, help="who may do TLS"
+    )
+    parser.add_argument("--quirks", metavar="FOLDER", help="quirk files of your own: they override by id, or add")
+
+
+def _quirk_lines(quirk: MatchedQuirk) -> list[str]:
+    return [
+        f"  {quirk.id} [{quirk.confidence}]: {quirk.title}.",
+        f"    Why: {quirk.why}.",
+        f"    Remedy: {quirk.sentence}.",
+    ]
+
+
+def _attempt_lines(number: int, attempt: PlannedAttempt) -> list[str]:
+    lines = [f"  {number}. {_way(attempt.route, attempt.command)}: {attempt.why}."]
+    if attempt.workarounds:
+        lines.append(f"     Workarounds: {', '.join(workaround.quirk_id for workaround in attempt.workarounds)}")
+    return lines
+
+
+def _way(route: str, command: str | None) -> str:
+    return str(route) if command is None else f"{route} by {command}"

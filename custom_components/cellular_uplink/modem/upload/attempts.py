@@ -1,0 +1,171 @@
+"""The course of one upload: its plan, its tries, what they cost, and the result they add up to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+
+import httpx
+
+from ..errors import LinkError, ModemError, TlsError
+from ..quirks.registry import MatchedQuirk
+from ..routes.meter import Meter
+from ..routes.plan import Plan, PlannedAttempt, TlsPlace
+from .exchange import Answer
+from .planner import attempt_as_dict
+from .result import Attempt, Progress, UploadResult, UploadState
+from .verdict import Step, Verdict
+
+MAX_TRIES = 6
+MAX_PAUSE_S = 120.0
+"""Longest a server is waited for where the user named no time."""
+LINK_PAUSE_S = 2.0
+"""Before a modem that was gone, and isn't back, is looked for again."""
+
+
+@dataclass(slots=True)
+class Course:
+    """Where an upload is in its plan. It knows no clock: pauses are for whoever walks it."""
+
+    plan: Plan
+    is_one_shot: bool = False
+    index: int = 0
+    tries: int = 0
+    needs_reset: bool = False
+    _taken: dict[Step, int] = field(default_factory=dict)
+    _was_repeated: bool = False
+
+    @property
+    def attempt(self) -> PlannedAttempt:
+        """The way to try now."""
+        return self.plan.attempts[self.index]
+
+    def advance(self, verdict: Verdict, error: ModemError | None) -> bool:
+        """Go on as the verdict says; return False where that is nowhere."""
+        self.tries += 1
+        if self.is_one_shot or self.tries >= MAX_TRIES or verdict.step is Step.STOP:
+            return False
+        if verdict.step is not Step.NEXT:
+            taken = self._taken[verdict.step] = self._taken.get(verdict.step, 0) + 1
+            if taken <= verdict.limit:
+                self.needs_reset = verdict.step is Step.RESET
+                return True
+            if verdict.step is Step.AGAIN:
+                return False
+        if self.index + 1 < len(self.plan.attempts):
+            following = self.plan.attempts[self.index + 1]
+            # Whoever can break a handshake must not thereby get the picture with less of a check.
+            if isinstance(error, TlsError) and self.attempt.is_verified and not following.is_verified:
+                return False
+            self.index += 1
+            return True
+        if len(self.plan.attempts) == 1 and verdict.is_transient and not self._was_repeated:
+            self._was_repeated = True
+            return True
+        return False
+
+
+@dataclass(slots=True)
+class Try:
+    """One try: the way (None before there is one), and what came of it."""
+
+    meter: Meter
+    answer: Answer = field(default_factory=Answer)
+    way: PlannedAttempt | None = None
+    started: float | None = None
+    error: ModemError | None = None
+    may_have_arrived: bool = False
+    note: str = ""
+    state: UploadState = UploadState.FAILED
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything one upload has come to so far."""
+
+    upload_id: str
+    is_keyed: bool
+    """The server keeps one picture under the name that all tries give it."""
+    on_progress: Callable[[Progress], None] | None
+    started: float = field(default_factory=time.monotonic)
+    course: Course | None = None
+    quirks: tuple[MatchedQuirk, ...] = ()
+    attempts: list[Attempt] = field(default_factory=list)
+    last: Try | None = None
+    body_bytes: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    doubts: int = 0
+    link_failures: int = 0
+    check_status: int | None = None
+    _told_bytes: int = -1
+
+    def report(self, progress: Progress) -> None:
+        """Tell progress onwards; another try starts anew, and is told once it is further than the one before."""
+        if self.on_progress is not None and progress.sent_bytes > self._told_bytes:
+            self._told_bytes = progress.sent_bytes
+            self.on_progress(progress)
+
+    def add(self, done: Try, request: httpx.Request) -> None:
+        """Add a try that has ended."""
+        self.last = done
+        self.body_bytes = len(request.content)
+        self.sent_bytes += done.meter.sent_bytes
+        self.received_bytes += done.meter.received_bytes
+        self.doubts += done.may_have_arrived
+        self.link_failures += isinstance(done.error, LinkError)
+        if done.started is None or done.way is None:
+            return
+        self.attempts.append(
+            Attempt(
+                route=done.way.route.value,
+                command=done.way.command.value if done.way.command else None,
+                outcome=done.state,
+                http_status=done.answer.status,
+                duration_s=time.monotonic() - done.started,
+                error=done.error,
+            )
+        )
+
+    def settle(self, status: int) -> bool:
+        """Take what the server said when it was asked for the last try's picture; return whether it has it."""
+        assert self.last is not None
+        if 200 <= status < 300:
+            self.check_status = status
+            self.last.state, self.last.error = UploadState.DELIVERED, None
+            self.last.note = "The answer was lost, but the server was asked and has the picture"
+            return True
+        if status in (404, 410):
+            self.doubts -= 1
+            self.last.may_have_arrived = False
+        return False
+
+    def result(self) -> UploadResult:
+        """Return what it all adds up to."""
+        last = self.last
+        assert last is not None
+        way = last.way if last.started is not None else None
+        tried = [attempt.route for attempt in self.attempts]
+        is_delivered = last.state is UploadState.DELIVERED
+        others = self.doubts - (1 if last.may_have_arrived else 0)
+        return UploadResult(
+            state=last.state,
+            upload_id=self.upload_id,
+            http_status=last.answer.status or self.check_status,
+            response=last.answer.text(),
+            route=tried[-1] if tried else None,
+            attempts=tuple(self.attempts),
+            request_bytes=last.meter.total_bytes,
+            body_bytes=self.body_bytes,
+            sent_bytes=self.sent_bytes,
+            received_bytes=self.received_bytes,
+            duration_s=time.monotonic() - self.started,
+            ambiguous=not is_delivered and self.doubts > 0,
+            error=last.error,
+            padding_bytes=last.meter.padding_bytes,
+            plan=tuple(attempt_as_dict(planned) for planned in self.course.plan.attempts) if self.course else (),
+            quirks=tuple(quirk.as_dict() for quirk in self.quirks),
+            tls_where=TlsPlace.NONE.value if way is None else way.tls.value,
+            is_tls_verified=way is not None and way.is_verified,
+            may_be_stored_twice=is_delivered and others > 0 and not self.is_keyed,
+            note=last.note,
+        )
