@@ -231,7 +231,7 @@ async def test_nothing_of_qiniu_gets_out(
     call = {"destination": destination_device(hass, entry), "entity_id": await add_camera("door", jpeg())}
 
     said: list[str] = []
-    for faults in ((), (401,), (599,), ("corrupt",), ("lost",)):
+    for faults in ((), (401,), (400,), ("corrupt", "corrupt"), ("lost", "lost")):
         qiniu_server.faults += faults
         try:
             await hass.services.async_call(DOMAIN, "upload_snapshot", call, blocking=True)
@@ -239,7 +239,7 @@ async def test_nothing_of_qiniu_gets_out(
             said += [str(err), repr(err.translation_placeholders), repr(err.__cause__)]
         said.append(json.dumps(await diagnostics(hass, entry)))
         said += [repr(state.as_dict()) for state in hass.states.async_all()]
-    assert [seen.status for seen in qiniu_server.seen] == [200, 401, 599, 406, 0]
+    assert [seen.status for seen in qiniu_server.seen] == [200, 401, 400, 406, 406, 0, 0]
     assert json.loads(said[0])["destinations"][0]["qiniu"] == {
         "region": "z0",
         "overwrite": False,

@@ -86,8 +86,8 @@ def to(server: Server) -> Destination:
     ("error", "attempt", "step"),
     [
         (LinkError("modem_restarted", ""), SOCKET, Step.RECONNECT),
-        (LinkError("port_lost", ""), POSTFILE, Step.RECONNECT),
-        (LinkError("port_lost", ""), None, Step.RECONNECT),
+        (LinkError("port_lost", ""), POSTFILE, Step.STOP),
+        (LinkError("not_responding", ""), None, Step.RECONNECT),
         (LinkError("port_missing", ""), SOCKET, Step.STOP),
         (SimError("sim_missing", ""), SOCKET, Step.STOP),
         (NetworkError("registration_denied", ""), SOCKET, Step.STOP),

@@ -43,7 +43,8 @@ class Verdict:
 
 _STOP = Verdict(step=Step.STOP)
 _NEXT = Verdict(step=Step.NEXT)
-_GONE = frozenset({"modem_restarted", "port_lost", "not_responding"})
+_GONE = frozenset({"modem_restarted", "not_responding"})
+"""A port that is gone is not one of them: whoever pulled the plug is told at once."""
 _UNTRUSTED = frozenset(
     {"certificate_untrusted", "certificate_expired", "host_mismatch", "not_allowed", "certificate_too_long"}
     | {"752", "760", "761", "762"}
