@@ -156,6 +156,7 @@ async def test_late_last_packet_is_not_taken_for_delivered(
 ) -> None:
     """R04A02: a server that waits for the last packet never answers, so that the modem's time runs out."""
     monkeypatch.setattr(driver_module, "RESPONSE_S", 1)
+    monkeypatch.setattr(driver_module, "ASSUMED_UPLINK_BPS", 160_000)
     meter = Meter()
     with pytest.raises(HttpError) as caught:
         await send(start("--firmware", "r04a02"), post_of(rsa_server.url, BAD), command, tls=UNVERIFIED, meter=meter)
