@@ -4,6 +4,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from custom_components.cellular_uplink.modem.drivers.base import ApnSettings
+from custom_components.cellular_uplink.modem.routes.plan import HttpCommand
 from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
+from custom_components.cellular_uplink.modem.upload.choices import Choices
 from custom_components.cellular_uplink.modem.upload.engine import UploadEngine
 from custom_components.cellular_uplink.modem.upload.request import Destination, Picture, UploadFormat
 from scripts.stage.children import Children
@@ -111,11 +114,18 @@ def plain_server(request: pytest.FixtureRequest, socket_enabled: None) -> Iterat
         yield f"http://127.0.0.1:{port}/{path}", reader
 
 
-@pytest.mark.parametrize("modem", ["bg96", "ml307r"])
+SOCKET = Choices()
+WAYS = {
+    "bg96": (SOCKET, Choices(command=HttpCommand.POSTFILE), Choices(command=HttpCommand.POST)),
+    "ml307r": (SOCKET, Choices(command=HttpCommand.CONTENT), Choices(command=HttpCommand.CHUNKED)),
+}
+
+
+@pytest.mark.parametrize("modem", WAYS)
 async def test_body_is_intact(
     plain_server: tuple[str, Callable[[str], Understood]], start_simulator: Callable[..., Any], modem: str
 ) -> None:
-    """Two sizes as raw bodies and as forms, one after the other over the same modem, so connections are reused too."""
+    """Two sizes, raw and as forms, on each way out, one after the other over the same modem."""
     url, understood = plain_server
     settings = SessionSettings(port=start_simulator(modem).port, apn=ApnSettings(apn="internet"))
     session = ModemSession(settings)
@@ -125,9 +135,10 @@ async def test_body_is_intact(
             picture = Picture(content=(b"\xff\xd8\r\n\x00\x1a\x1b" + os.urandom(size))[:size])
             raw = Destination(url=url)
             form = Destination(url=url, format=UploadFormat.MULTIPART, fields=FIELDS)
-            for destination in (raw, form):
-                result = await engine.upload(destination, picture)
-                assert (result.ok, result.http_status) == (True, 200), result
+            for destination, choices in product((raw, form), WAYS[modem]):
+                result = await engine.upload(destination, picture, choices=choices)
+                assert (result.ok, result.http_status, len(result.attempts)) == (True, 200, 1), result
+                assert result.attempts[0].command == choices.command
                 if len(result.response) < 16_000:  # more of an answer is not kept: httpbin's echo of 80 kB
                     digest = sha256(picture.content).hexdigest()
                     assert understood(result.response) == Understood(digest, dict(destination.fields))
