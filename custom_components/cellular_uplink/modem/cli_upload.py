@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TextIO
 
-from . import cli_qiniu
+from . import cli_qiniu, explain
 from .errors import InputError
 from .quirks.loader import load_quirks
 from .routes.plan import HttpCommand, RouteName, TlsPlace
@@ -43,6 +43,7 @@ class Order:
     ssl_context: ssl.SSLContext | None = None
     timeout_s: float | None = None
     state: Path | None = None
+    quirks: Path | None = None
 
 
 # --- what the user asked for -------------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ def add_options(upload: argparse.ArgumentParser) -> None:
     way.add_argument("--pad-to", type=int, metavar="N", help="make the request N bytes long before workarounds")
     way.add_argument("--state", metavar="FILE", help="what is learned of the ways: read before, written after")
 
+    explain.add_quirks_option(upload)
     cli_qiniu.add_options(upload)
 
 
@@ -131,6 +133,7 @@ def order_from(options: argparse.Namespace) -> Order:
         ssl_context=context,
         timeout_s=options.timeout,
         state=None if options.state is None else Path(options.state),
+        quirks=explain.quirks_folder(options),
     )
 
 
@@ -171,7 +174,7 @@ async def send(session: Modem, order: Order) -> UploadResult:
         InputError: the order cannot be carried out.
     """
     memory = None if order.state is None else await asyncio.to_thread(read_memory, order.state)
-    engine = UploadEngine(session, quirks=await asyncio.to_thread(load_quirks), memory=memory)
+    engine = UploadEngine(session, quirks=await asyncio.to_thread(load_quirks, order.quirks), memory=memory)
     show = progress_line(sys.stderr) if sys.stderr.isatty() else None
     try:
         result = await engine.upload(

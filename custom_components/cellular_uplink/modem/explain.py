@@ -117,9 +117,7 @@ async def answer(
         InputError: an option, or a quirk file of the user's.
         ModemError: the modem, where one is asked.
     """
-    folder = None if options.quirks is None else Path(options.quirks)
-    if folder is not None and not folder.is_dir():
-        raise InputError("quirks", f"{str(folder)!r} is no folder")
+    folder = quirks_folder(options)
     line_bps: int | None = None
     demand = demand_of(scheme=options.scheme, request_bytes=options.size, tls=options.tls)
     if options.model is not None:
@@ -170,7 +168,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tls", choices=[TlsPlace.HOST.value, TlsPlace.MODEM.value], default=TlsPlace.HOST.value, help="who may do TLS"
     )
+    add_quirks_option(parser)
+
+
+def add_quirks_option(parser: argparse.ArgumentParser) -> None:
+    """Declare where a user's own quirk files are."""
     parser.add_argument("--quirks", metavar="FOLDER", help="quirk files of your own: they override by id, or add")
+
+
+def quirks_folder(options: argparse.Namespace) -> Path | None:
+    """Return the folder of the user's own quirk files, if he named one.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = None if options.quirks is None else Path(options.quirks)
+    if folder is not None and not folder.is_dir():
+        raise InputError("quirks", f"{str(folder)!r} is no folder")
+    return folder
 
 
 def _quirk_lines(quirk: MatchedQuirk) -> list[str]:
