@@ -60,6 +60,7 @@ def test_good_file(tmp_path: Path) -> None:
         ('route = "modem-http"', 'rout = "modem-http"', 7, "unknown key 'rout'"),
         ('"modem-http"', '"modem"', 7, "route must be one of socket, modem-http"),
         ('applies = { route = "modem-http" }', 'applies = { commands = ["put"] }', 7, "unknown command 'put'"),
+        ('applies = { route = "modem-http" }', "applies = { }", 7, "pad_total_length needs applies"),
         ('"pad_total_length"', '"pad_it"', 4, "no effect is called 'pad_it'"),
         ("mask = 2048 }", "mask = 2048, bits = 1 }", 5, "has no parameter 'bits'"),
         ("{ mask = 2048 }", "{ }", 5, "lacks a parameter"),

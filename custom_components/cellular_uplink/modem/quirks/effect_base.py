@@ -27,6 +27,8 @@ class Effect:
     """Base of all effects; `name` is what quirk files call it."""
 
     name: ClassVar[str]
+    is_for_routes: ClassVar[bool] = False
+    """It can act on a way out only: its quirk must say which ways it applies to."""
 
     @override
     def __init_subclass__(cls) -> None:

@@ -18,6 +18,7 @@ class PadTotalLength(Effect):
     """A request is lengthened until the bits of `mask` are clear in its total length."""
 
     name: ClassVar[str] = "pad_total_length"
+    is_for_routes: ClassVar[bool] = True
     mask: int
     header: str = "X-PADDING"
 
@@ -84,6 +85,7 @@ class AvoidRoute(Effect):
     """A way out is taken last, or not at all where the fault is confirmed."""
 
     name: ClassVar[str] = "avoid_route"
+    is_for_routes: ClassVar[bool] = True
     route: Literal["socket", "modem-http"]
 
     @override
@@ -371,6 +373,7 @@ class LateLastPacket(Effect):
     """The last packet of a body leaves after the server's answer: padding first; where that fails, off this route."""
 
     name: ClassVar[str] = "late_last_packet"
+    is_for_routes: ClassVar[bool] = True
     packet_bytes: int
     then: Literal["avoid_route"] = "avoid_route"
 

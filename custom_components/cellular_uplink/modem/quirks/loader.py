@@ -158,7 +158,7 @@ class _Reader:
             confidence=confidence,
             match=self._match(),
             unknown_firmware=self._policy(),
-            applies=self._applies(),
+            applies=self._applies(effect),
             evidence=self._evidence(),
             vectors=self._vectors(effect),
             retire=self._text(table, "retire", default=""),
@@ -178,18 +178,21 @@ class _Reader:
         value = self._one_of(self._table, "unknown_firmware", ("apply", "skip"), default="skip")
         return "apply" if value == "apply" else "skip"
 
-    def _applies(self) -> Applies:
+    def _applies(self, effect: Effect) -> Applies:
         table = self._mapping(self._table.get("applies", {}), "applies", key="applies")
         self._check_keys(table, frozenset({"route", "tls", "commands"}), "applies")
         commands = self._texts(table, "commands", "applies")
         for command in commands:
             if command not in COMMANDS:
                 self.fail(f"unknown command {command!r}; there are {', '.join(COMMANDS)}", "commands", "applies")
-        return Applies(
+        applies = Applies(
             route=self._one_of(table, "route", ROUTES, "applies") if "route" in table else None,
             tls=self._one_of(table, "tls", TLS_PLACES, "applies") if "tls" in table else None,
             commands=commands,
         )
+        if effect.is_for_routes and not applies.is_for_routes:
+            self.fail(f"{effect.name} needs applies: the route, TLS place or commands it is for", "applies")
+        return applies
 
     def _match(self) -> Match:
         if "match" not in self._table:
