@@ -1,11 +1,14 @@
 """Padding: the least that makes a length good, over every length."""
 
+import json
+
 import httpx
 import pytest
 
 from custom_components.cellular_uplink.modem.routes.wire import (
     BIT_11,
     body_padding_for,
+    content_digest,
     pad,
     pad_body,
     padding_for,
@@ -92,3 +95,23 @@ def test_least_body_padding_for_every_total() -> None:
 )
 def test_padding_in_the_body(content: bytes, content_type: str, padded: bytes | None) -> None:
     assert pad_body(content, content_type, 3) == padded
+
+
+def test_a_body_that_grows_keeps_its_headers_true() -> None:
+    request = httpx.Request(
+        "POST", "https://h/", json={"a": "x" * 1950}, headers={"Content-Digest": content_digest(b"shorter")}
+    )
+    assert len(serialise(request)) & BIT_11
+    grown, added = pad(request, {"mask": 2048, "in_body": True})
+    assert len(serialise(grown)) == len(serialise(request)) + added
+    assert not len(serialise(grown)) & BIT_11
+    assert json.loads(grown.content) == json.loads(request.content)
+    assert grown.headers["Content-Length"] == str(len(grown.content))
+    assert grown.headers["Content-Digest"] == content_digest(grown.content)
+    assert "X-PADDING" not in grown.headers
+
+
+def test_a_body_without_room_gets_the_header() -> None:
+    request = httpx.Request("POST", "https://h/", content=b"x" * 2048)
+    grown, added = pad(request, {"mask": 2048, "in_body": True})
+    assert (grown.content, added > 0, "X-PADDING" in grown.headers) == (request.content, True, True)

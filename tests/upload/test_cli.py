@@ -59,7 +59,9 @@ class Shop:
         self.methods.append(request.method)
         self.headers.append(dict(request.headers))
         self.forms.append(request.form.to_dict())
-        self.files += [(file.filename, file.read()) for file in request.files.values()]
+        for file in request.files.values():
+            with file.stream:
+                self.files.append((file.filename, file.read()))
         self.bodies.append(request.get_data())
         return Response(self.answer, status=self.status)(environ, start_response)
 

@@ -76,6 +76,14 @@ def test_719_and_its_cure(
     assert len(shop.headers[-1]["X-Padding"]) == 2035 - len("X-PADDING: \r\n")
     assert shop.bodies[-1].startswith(picture.read_bytes())
 
+    form = ["--format", "multipart", "--padding", "body"]
+    status, out, _ = run(*upload, *MODEM_TLS, *form, "--pad-to", 2061, "--json")
+    grown = json.loads(out)
+    assert (status, grown["request_bytes"], grown["padding_bytes"]) == (0, 4096, 2035)
+    assert "X-Padding" not in shop.headers[-1]
+    assert shop.files[-1] == ("door.jpg", picture.read_bytes())
+    assert "behind the body" in grown["plan"][0]["why"]
+
     status, out, _ = run(*upload[:-2], "--insecure", *MODEM_TLS)
     assert status == 0
     assert "The modem encrypted it UNVERIFIED: nobody knows to whom." in out
@@ -83,7 +91,7 @@ def test_719_and_its_cure(
     status, out, _ = run(*upload, "--route", "modem-http")
     assert status == 3
     assert "the modem would do TLS, and the destination does not allow that" in out
-    assert len(shop.bodies) == 3
+    assert len(shop.bodies) == 4
 
 
 def test_what_is_learned_is_used_and_kept(

@@ -78,6 +78,12 @@ def add_options(upload: argparse.ArgumentParser) -> None:
         help="who may do TLS (host); the modem verifies with --ca, else nothing",
     )
     way.add_argument("--no-workarounds", action="store_true", help="one attempt, as the modem is; postfile unless told")
+    way.add_argument(
+        "--padding",
+        choices=["header", "body"],
+        default="header",
+        help="where a workaround lengthens a request: by a header, or behind JSON, JPEG or form",
+    )
     way.add_argument("--pad-to", type=int, metavar="N", help="make the request N bytes long before workarounds")
     way.add_argument("--state", metavar="FILE", help="what is learned of the ways: read before, written after")
 
@@ -124,6 +130,7 @@ def order_from(options: argparse.Namespace) -> Order:
         use_workarounds=not options.no_workarounds,
         pad_to=options.pad_to,
         modem_ca_pem=pem,
+        pads_body=options.padding == "body",
     )
     check_choices(choices)
     return Order(

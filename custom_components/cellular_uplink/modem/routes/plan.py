@@ -84,7 +84,8 @@ class Demand:
     """What is to be sent, and what the user wants or allows. `*_bytes` are those of the HTTP request without padding.
 
     `route`, `command` None: as the planner thinks best. `tls`: where the destination allows TLS (host, or modem by
-    name). `has_ca`: a CA is given that the modem could be told. `line_bps` None: unknown.
+    name). `has_ca`: a CA is given that the modem could be told. `line_bps` None: unknown. `pads_body`: padding goes
+    behind the body, whose type has room there.
     """
 
     scheme: str
@@ -98,6 +99,7 @@ class Demand:
     use_workarounds: bool = True
     allows_chunked: bool = False
     line_bps: int | None = None
+    pads_body: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

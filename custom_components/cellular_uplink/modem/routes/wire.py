@@ -1,6 +1,8 @@
 """A request as bytes: routes that need its exact length, and results that report it, ask here."""
 
+from base64 import b64encode
 from collections.abc import Mapping
+import hashlib
 
 import h11
 import httpx
@@ -28,14 +30,19 @@ def serialise(request: httpx.Request) -> bytes:
 
 
 def pad(request: httpx.Request, params: Mapping[str, object]) -> tuple[httpx.Request, int]:
-    """Return the request with a header that clears the bit `mask` of its length, and the bytes that added.
+    """Return the request lengthened so that the bit `mask` of its length is clear, and the bytes that added.
 
     Params: `mask`; `header` (X-PADDING); `min_overhead`, what the header costs at least; `max_pad`, beyond which the
-    request stays as it is.
+    request stays as it is; `in_body`: lengthen the body instead, where its type has room behind its end.
     """
     mask, header = _number(params.get("mask"), 2048), str(params.get("header") or "X-PADDING")
     overhead = len(header) + len(": \r\n")
     total = len(serialise(request))
+    if params.get("in_body"):
+        size = body_padding_for(total, len(request.content), mask=mask)
+        longer = with_longer_body(request, size) if size else None
+        if longer is not None:
+            return longer, len(serialise(longer)) - total
     count = least_padding(total, mask, max(overhead, _number(params.get("min_overhead"), 0)))
     if not 0 < count <= _number(params.get("max_pad"), 2 * mask):
         return request, 0
@@ -160,6 +167,23 @@ def pad_body(content: bytes, content_type: str, size: int) -> bytes | None:
     if kind.startswith("multipart/") and content.endswith(b"--\r\n"):
         return content + b"Z" * size
     return None
+
+
+def with_longer_body(request: httpx.Request, size: int) -> httpx.Request | None:
+    """Return the request with `size` bytes behind its body, and headers that say so; None: see `pad_body`."""
+    content = pad_body(request.content, request.headers.get("Content-Type", ""), size)
+    if content is None:
+        return None
+    now = {b"content-length": str(len(content)), b"content-digest": content_digest(content)}
+    headers = [
+        (name, now[name.lower()].encode() if name.lower() in now else value) for name, value in request.headers.raw
+    ]
+    return httpx.Request(request.method, request.url, headers=headers, content=content, extensions=request.extensions)
+
+
+def content_digest(content: bytes) -> str:
+    """Return the value of a Content-Digest header (RFC 9530)."""
+    return f"sha-256=:{b64encode(hashlib.sha256(content).digest()).decode()}:"
 
 
 _JPEG_END = b"\xff\xd9"

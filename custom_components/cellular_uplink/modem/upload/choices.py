@@ -1,16 +1,14 @@
 """What the user wants of one upload beyond where it goes: ways, workarounds, doubt; and the request shaped by it."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-import hashlib
 from typing import Literal
 
 import httpx
 
 from ..errors import InputError
 from ..routes.plan import HttpCommand, RouteName, TlsPlace
-from ..routes.wire import pad_body, serialise
+from ..routes.wire import content_digest, serialise, with_longer_body
 from .request import check_url
 
 MAX_PAD_TO_BYTES = 20_000_000
@@ -30,6 +28,7 @@ class Choices:
     `retry_ambiguous`: go on after a failure behind which the server may have the picture (it may be stored twice).
     `check_url` is asked first then, {upload_id} in it replaced: 2xx means delivered, 404 and 410 not arrived.
     `has_content_digest`: send Content-Digest (RFC 9530), so that a server can prove the body.
+    `pads_body`: where a request must be longer, let it grow behind JSON, JPEG or form rather than by a header.
     """
 
     route: RouteName | None = None
@@ -44,6 +43,7 @@ class Choices:
     check_method: Literal["HEAD", "GET"] = "HEAD"
     check_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_content_digest: bool = False
+    pads_body: bool = False
 
     @property
     def is_forced(self) -> bool:
@@ -71,8 +71,8 @@ def shaped(request: httpx.Request, choices: Choices) -> httpx.Request:
         InputError: it is longer than that already.
     """
     if choices.has_content_digest and "Content-Digest" not in request.headers:
-        digest = b64encode(hashlib.sha256(request.content).digest()).decode("ascii")
-        request = _changed(request, [*request.headers.raw, (b"Content-Digest", f"sha-256=:{digest}:".encode())])
+        digest = content_digest(request.content).encode()
+        request = _changed(request, [*request.headers.raw, (b"Content-Digest", digest)])
     return request if choices.pad_to is None else _lengthened(request, choices.pad_to)
 
 
@@ -81,8 +81,10 @@ def _lengthened(request: httpx.Request, total: int) -> httpx.Request:
     length = len(serialise(request))
     if length > total:
         raise InputError("pad_to", f"is {total}, but the request has {length} bytes already")
-    if total - length > MAX_FILL_IN_HEADERS_BYTES:
-        request = _with_longer_body(request, total - length - len(str(total)))
+    # A reader of an image would not mind bytes behind it, but it is the picture that would change.
+    is_picture = request.headers.get("Content-Type", "").startswith("image/")
+    if total - length > MAX_FILL_IN_HEADERS_BYTES and not is_picture:
+        request = with_longer_body(request, total - length - len(str(total))) or request
     gap = total - len(serialise(request))
     least = len(FILL_HEADER) + len(": \r\n")
     headers = list(request.headers.raw)
@@ -97,25 +99,7 @@ def _lengthened(request: httpx.Request, total: int) -> httpx.Request:
     return _changed(request, headers)
 
 
-def _with_longer_body(request: httpx.Request, size: int) -> httpx.Request:
-    content_type = request.headers.get("Content-Type", "")
-    if content_type.startswith("image/"):
-        return request  # a reader would not mind, but it is the picture that would change
-    content = pad_body(request.content, content_type, size)
-    if content is None:
-        return request
-    headers = [
-        (name, str(len(content)).encode() if name.lower() == b"content-length" else value)
-        for name, value in request.headers.raw
-    ]
-    return _changed(request, headers, content)
-
-
-def _changed(request: httpx.Request, headers: list[tuple[bytes, bytes]], content: bytes | None = None) -> httpx.Request:
+def _changed(request: httpx.Request, headers: list[tuple[bytes, bytes]]) -> httpx.Request:
     return httpx.Request(
-        request.method,
-        request.url,
-        headers=headers,
-        content=request.content if content is None else content,
-        extensions=request.extensions,
+        request.method, request.url, headers=headers, content=request.content, extensions=request.extensions
     )

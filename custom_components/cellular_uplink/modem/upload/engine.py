@@ -32,7 +32,7 @@ from ..routes.plan import Capabilities, Demand, HttpCommand, PlannedAttempt, Rou
 from ..routes.quectel_http import QuectelHttpTransport
 from ..routes.socket import ModemNetworkBackend, SocketTransport
 from ..routes.tls import build_ssl_context
-from ..routes.wire import serialise
+from ..routes.wire import serialise, with_longer_body
 from . import planner
 from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
 from .choices import AS_PLANNED, Choices, check_choices, shaped
@@ -308,6 +308,7 @@ class UploadEngine:
             use_workarounds=choices.use_workarounds,
             allows_chunked=choices.allows_chunked,
             line_bps=self._session.baud,
+            pads_body=choices.pads_body and with_longer_body(request, 1) is not None,
         )
         run.quirks = match(identity, self._quirks)
         learned = () if self._memory is None else self._memory.recall(identity, _kind(request, choices))

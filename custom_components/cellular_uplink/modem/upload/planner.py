@@ -25,6 +25,7 @@ from ..routes.plan import (
     TlsPlace,
     Workaround,
 )
+from ..routes.wire import body_padding_for
 
 AT_COMMANDS = {
     HttpCommand.POSTFILE: ("+QHTTPPOSTFILE", "+QFUPL"),
@@ -142,15 +143,22 @@ class _Way:
                 continue
             if quirk.effect == "late_last_packet" and _strikes(quirk, total=demand.request_bytes):
                 self.is_late = quirk
+            params = dict(quirk.params)
+            if quirk.effect == "pad_total_length" and demand.pads_body:
+                params["in_body"] = True
             workarounds.append(
-                Workaround(quirk_id=quirk.id, effect=quirk.effect, params=dict(quirk.params), sentence=quirk.sentence)
+                Workaround(quirk_id=quirk.id, effect=quirk.effect, params=params, sentence=quirk.sentence)
             )
         self.workarounds = _tightest(workarounds)
         for workaround in self.workarounds:
             if workaround.effect == "pad_total_length" and self.command not in _CHINA_MOBILE:
                 mask, header = workaround.params["mask"], workaround.params["header"]
                 assert isinstance(mask, int)
-                self.padding_bytes = least_padding(demand.request_bytes, mask, len(str(header)) + 4)
+                self.padding_bytes = (
+                    body_padding_for(demand.request_bytes, demand.body_bytes, mask=mask)
+                    if demand.pads_body
+                    else least_padding(demand.request_bytes, mask, len(str(header)) + 4)
+                )
 
     def _is_avoided_by(self, quirk: MatchedQuirk) -> bool:
         if quirk.effect == "avoid_route":
@@ -179,7 +187,8 @@ class _Way:
         if any(workaround.effect == "pad_total_length" for workaround in self.workarounds):
             total = demand.request_bytes
             says.append(
-                f"{self.padding_bytes} bytes of padding make the request {total + self.padding_bytes} bytes long "
+                f"{self.padding_bytes} bytes of padding {'behind the body' if demand.pads_body else 'in a header'} "
+                f"make the request {total + self.padding_bytes} bytes long "
                 f"instead of {total}, a length at which the 719 fault strikes"
                 if self.padding_bytes
                 else f"{total} bytes is a length that needs no padding"
