@@ -235,6 +235,7 @@ async def test_who_wants_no_second_copy_is_told(engine: UploadEngine, driver: Ht
     )
     assert (result.state, result.ambiguous, len(result.attempts)) == (UploadState.FAILED, True, 1)
     assert result.error is LOST
+    assert "Not sent again, as asked" in result.note
 
 
 @pytest.mark.parametrize(

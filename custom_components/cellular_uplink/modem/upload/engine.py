@@ -45,7 +45,6 @@ from .verdict import Step, Verdict, verdict, verdict_of_answer
 
 __all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "UploadEngine", "check_timeout"]
 
-ROUTE = "socket"
 BASE_TIMEOUT_S = 90.0
 """Time for what doesn't grow with the picture: name look-up, connecting, TLS, the server's own work."""
 MODEM_HTTP_TIMEOUT_S = 150.0
@@ -140,6 +139,9 @@ class UploadEngine:
                     self._learn(request, choices, done, None)
                 return run.result()
             if done.may_have_arrived and not choices.retry_ambiguous:
+                done.note = (
+                    done.note or "Not sent again, as asked: the server may have the picture, and might store it twice"
+                )
                 return run.result()
             if not await _go_on(run, outcome, until):
                 return run.result()
