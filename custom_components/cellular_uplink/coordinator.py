@@ -82,7 +82,7 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
         )
         settings = replace(session_settings(entry.data), imei=entry.unique_id)
         self.session = ModemSession(settings, pin_memory=pin_memory, on_lost=self._async_modem_lost)
-        self.uploader = Uploader(hass, self.session, self._async_upload_ended)
+        self.uploader = Uploader(hass, self.session, self._async_upload_ended, entry.entry_id)
         self.traffic = TrafficMeter()
         self.last_error: LastError | None = None
 
@@ -98,6 +98,7 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
 
     @override
     async def _async_setup(self) -> None:
+        await self.uploader.async_load()
         self.config_entry.async_on_unload(self.session.subscribe(self._async_status_changed))
 
     @override

@@ -1,8 +1,7 @@
-"""The actions: upload a snapshot, upload a file."""
+"""The actions: upload a snapshot, upload a file; the self-test has a file of its own."""
 
 import asyncio
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,13 @@ from homeassistant.helpers.selector import MediaSelector
 from homeassistant.helpers.service import async_get_device_and_config_entry
 import voluptuous as vol
 
+from .action_errors import bad_input
 from .const import DOMAIN
 from .coordinator import CellularUplinkConfigEntry, error_placeholders
-from .modem.errors import InputError, ModemError
+from .modem.errors import ModemError
 from .modem.upload.request import Picture
 from .modem.upload.result import UploadResult, UploadState
+from .self_test import async_setup_self_test
 from .snapshot import (
     async_fit,
     async_read_allowed_file,
@@ -90,6 +91,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         schema=UPLOAD_FILE_SCHEMA,
         supports_response=SupportsResponse.OPTIONAL,
     )
+    async_setup_self_test(hass)
 
 
 async def _async_upload_snapshot(call: ServiceCall) -> ServiceResponse:
@@ -132,11 +134,11 @@ async def _async_upload_file(call: ServiceCall) -> ServiceResponse:
     hass = call.hass
     upload = _Upload(call)
     if media := call.data.get(ATTR_MEDIA):
-        with _bad_input():
+        with bad_input():
             picture = await async_read_media(hass, media["media_content_id"])
         source: str = media["media_content_id"]
     elif source := call.data.get(ATTR_PATH, ""):
-        with _bad_input():
+        with bad_input():
             picture = await async_read_allowed_file(hass, source)
     else:
         raise ServiceValidationError(
@@ -174,7 +176,7 @@ class _Upload:
             HomeAssistantError: the picture was not delivered.
         """
         entry, subentry = self._destination()  # again for each picture: the entry may have been reloaded meanwhile
-        with _bad_input():
+        with bad_input():
             result = await entry.runtime_data.uploader.async_upload(
                 subentry, picture, source=source, fields=self._fields, headers=self._headers
             )
@@ -217,18 +219,6 @@ def _texts(field: str, given: Mapping[Any, Any]) -> dict[str, str]:
                     translation_placeholders={"field": field, "name": str(name)},
                 )
     return texts
-
-
-@contextmanager
-def _bad_input() -> Generator[None]:
-    try:
-        yield
-    except InputError as err:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="invalid_field",
-            translation_placeholders={"field": err.field, "reason": err.reason},
-        ) from err
 
 
 def _several_failures(failures: list[HomeAssistantError], total: int) -> HomeAssistantError:

@@ -35,7 +35,7 @@ async def test_actions_are_described(hass: HomeAssistant, entry: MockConfigEntry
         for name, field in descriptions[service]["fields"].items():
             described |= set(field["fields"]) if "fields" in field else {name}
         assert described == {str(key) for key in getattr(schema, "schema", ())}
-    assert set(descriptions) == {"upload_snapshot", "upload_file"}
+    assert set(descriptions) == {"upload_snapshot", "upload_file", "run_self_test"}
     (device_filter,) = descriptions["upload_snapshot"]["fields"]["destination"]["selector"]["device"]["filter"]
     assert device_filter == {"integration": DOMAIN, "model": "Destination"}
 

@@ -1,4 +1,4 @@
-"""The engine on the command line: `scripts/uplink --port PORT probe`, `... upload FILE --url URL` and `explain`.
+"""The engine on the command line: `scripts/uplink --port PORT probe`, `upload FILE --url URL`, `explain`, `selftest`.
 
 Exit status: 0 delivered, 2 bad input, 3 not delivered (modem, network, TLS), 4 the server answered with an error.
 """
@@ -17,11 +17,12 @@ import sys
 import traceback
 from typing import NoReturn, TextIO, override
 
-from . import cli_upload, explain
+from . import cli_selftest, cli_upload, explain
 from .cli_upload import Order, not_tried, printable, sentences
 from .drivers.base import ApnSettings, Identity, IpType, ModemStatus
 from .errors import InputError, ModemError, SimError
 from .session import ModemSession, SessionSettings
+from .upload.cases import Agenda
 from .upload.request import check_text
 from .upload.result import UploadState
 
@@ -63,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return asyncio.run(_probe(_settings(options), as_json=as_json))
         if options.command == "explain":
             return asyncio.run(_explain(options, as_json=as_json))
+        if options.command == "selftest":
+            test = cli_selftest.order_from(options)
+            return asyncio.run(_selftest(_settings(options), test, as_json=as_json))
         order = cli_upload.order_from(options)
         return asyncio.run(_upload(_settings(options), order, as_json=as_json))
     except SystemExit as err:  # argparse, after --help
@@ -113,7 +117,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         parents=[everywhere],
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="probe|upload|explain")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="probe|upload|explain|selftest")
     commands.add_parser(
         "probe", parents=[everywhere], help="say what the modem is and how it is connected", allow_abbrev=False
     )
@@ -127,6 +131,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     upload = commands.add_parser("upload", parents=[everywhere], help="send a picture to a server", allow_abbrev=False)
     cli_upload.add_options(upload)
+    cli_selftest.add_options(
+        commands.add_parser(
+            "selftest",
+            parents=[everywhere],
+            help="find out which known faults this modem has, on a server of yours",
+            allow_abbrev=False,
+        )
+    )
     options = parser.parse_args(arguments)
     for name, default in _GLOBAL_DEFAULTS.items():
         if not hasattr(options, name):
@@ -220,6 +232,20 @@ async def _upload(settings: SessionSettings, order: Order, *, as_json: bool) -> 
     if as_json:
         return _finish(_EXIT_OF[result.state], json.dumps(result.as_dict()))
     return _finish(_EXIT_OF[result.state], *sentences(result))
+
+
+async def _selftest(settings: SessionSettings, order: cli_selftest.Order, *, as_json: bool) -> int:
+    session = ModemSession(settings, pin_memory=FilePinMemory())
+    try:
+        found = await cli_selftest.run(session, order)
+    finally:
+        await session.close()
+    status = EXIT_DELIVERED
+    if not isinstance(found, Agenda) and found.stopped is not None:
+        status = EXIT_REJECTED if found.is_rejected else EXIT_FAILED
+    if as_json:
+        return _finish(status, cli_selftest.as_json(found))
+    return _finish(status, *cli_selftest.sentences(found))
 
 
 # --- output ------------------------------------------------------------------------------------------------------

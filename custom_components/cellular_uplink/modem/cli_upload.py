@@ -4,7 +4,6 @@ import argparse
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-import json
 import mimetypes
 from pathlib import Path
 import ssl
@@ -13,13 +12,13 @@ import time
 from typing import TextIO
 
 from . import cli_qiniu, explain
+from .cli_state import read_memory, write_memory
 from .errors import InputError
 from .quirks.loader import load_quirks
 from .routes.plan import HttpCommand, RouteName, TlsPlace
 from .routes.tls import build_ssl_context
 from .upload.choices import Choices, check_choices
 from .upload.engine import Modem, UploadEngine, check_timeout
-from .upload.memory import OutcomeMemory
 from .upload.request import (
     MAX_BODY_BYTES,
     Destination,
@@ -29,8 +28,6 @@ from .upload.request import (
     check_picture,
 )
 from .upload.result import Progress, UploadResult, UploadState
-
-MAX_STATE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +103,14 @@ def order_from(options: argparse.Namespace) -> Order:
         method=options.method.upper(),
         format=UploadFormat(options.format),
         file_field=options.file_field,
-        fields=_pairs("field", options.field, "=", "name=value"),
-        headers=_pairs("header", options.header, ":", "'Name: value'"),
+        fields=pairs_of("field", options.field, "=", "name=value"),
+        headers=pairs_of("header", options.header, ":", "'Name: value'"),
         qiniu=qiniu,
     )
     check_destination(destination)
     path = Path(options.file)
     picture = Picture(
-        content=_read("file", path, MAX_BODY_BYTES),
+        content=read_file("file", path, MAX_BODY_BYTES),
         file_name=path.name,
         content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
     )
@@ -121,7 +118,11 @@ def order_from(options: argparse.Namespace) -> Order:
     context: ssl.SSLContext | None = None
     pem: str | None = None
     if destination.is_https:
-        pem = None if options.ca is None else _read("ca", Path(options.ca), 1_000_000).decode("ascii", errors="replace")
+        pem = (
+            None
+            if options.ca is None
+            else read_file("ca", Path(options.ca), 1_000_000).decode("ascii", errors="replace")
+        )
         context = build_ssl_context(ca_pem=pem, verify=not options.insecure)
     choices = Choices(
         route=None if options.route == "auto" else RouteName(options.route),
@@ -144,7 +145,8 @@ def order_from(options: argparse.Namespace) -> Order:
     )
 
 
-def _pairs(field: str, texts: list[str], separator: str, shape: str) -> dict[str, str]:
+def pairs_of(field: str, texts: list[str], separator: str, shape: str) -> dict[str, str]:
+    """Return texts such as "name=value" taken apart; raises InputError for one that is not of that shape, or twice."""
     pairs: dict[str, str] = {}
     for text in texts:
         name, found, value = text.partition(separator)
@@ -156,7 +158,7 @@ def _pairs(field: str, texts: list[str], separator: str, shape: str) -> dict[str
     return pairs
 
 
-def _read(field: str, path: Path, maximum_bytes: int) -> bytes:
+def read_file(field: str, path: Path, maximum_bytes: int) -> bytes:
     """Return a file's content; what is too large is not read to the end."""
     try:
         with path.open("rb") as file:
@@ -199,36 +201,6 @@ async def send(session: Modem, order: Order) -> UploadResult:
     if order.state is not None and memory is not None and not order.choices.is_forced:
         await asyncio.to_thread(write_memory, order.state, memory)
     return result
-
-
-def read_memory(path: Path) -> OutcomeMemory:
-    """Return what was learned before; a file that is not there yet holds nothing.
-
-    Raises:
-        InputError: there is something else in the way.
-    """
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_STATE_BYTES)
-        stored = json.loads(text)
-    except FileNotFoundError:
-        return OutcomeMemory()
-    except (OSError, ValueError) as err:
-        reason = err.strerror if isinstance(err, OSError) and err.strerror else "not what was stored there"
-        raise InputError("state", f"{str(path)!r} cannot be read: {reason}") from err
-    if not isinstance(stored, dict):
-        raise InputError("state", f"{str(path)!r} cannot be read: not what was stored there")
-    return OutcomeMemory(stored)
-
-
-def write_memory(path: Path, memory: OutcomeMemory) -> None:
-    """Store what was learned, whole or not at all; the upload counts, whatever comes of this."""
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        unfinished.write_text(json.dumps(memory.as_dict(), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as err:
-        sys.stderr.write(printable(f"What was learned could not be stored: {err.strerror}") + "\n")
 
 
 def progress_line(stream: TextIO) -> Callable[[Progress], None]:

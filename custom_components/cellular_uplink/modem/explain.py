@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .cli_state import read_memory
 from .drivers import family_of
 from .drivers.base import Identity
 from .errors import InputError
 from .quirks.firmware import vendor_of
 from .quirks.loader import load_quirks
-from .quirks.registry import MatchedQuirk, Quirk, firmware_of, match
+from .quirks.registry import Finding, MatchedQuirk, Quirk, firmware_of, match
 from .routes.plan import Capabilities, Demand, LearnedOutcome, Plan, PlannedAttempt, TlsPlace
+from .upload.memory import OutcomeMemory, kind_of
 from .upload.planner import attempt_as_dict, capabilities_of, plan, rejected_as_dict
 from .upload.request import check_text
 
@@ -100,10 +102,11 @@ def explain(
     quirks: Iterable[Quirk],
     *,
     learned: tuple[LearnedOutcome, ...] = (),
+    findings: tuple[Finding, ...] = (),
     capabilities: Capabilities | None = None,
 ) -> Explanation:
     """Return which of the catalogue's quirks match, and the plan they lead to."""
-    matched = match(identity, quirks)
+    matched = match(identity, quirks, findings)
     found = capabilities or capabilities_of(identity.family)
     return Explanation(identity=identity, demand=demand, quirks=matched, plan=plan(found, matched, demand, learned))
 
@@ -114,10 +117,13 @@ async def answer(
     """Return what these options ask for; `ask_modem` gives identity and line rate of the modem at hand.
 
     Raises:
-        InputError: an option, or a quirk file of the user's.
+        InputError: an option, a quirk file of the user's, or the state file.
         ModemError: the modem, where one is asked.
     """
     folder = quirks_folder(options)
+    memory = OutcomeMemory()
+    if options.state is not None:
+        memory = await asyncio.to_thread(read_memory, Path(options.state))
     line_bps: int | None = None
     demand = demand_of(scheme=options.scheme, request_bytes=options.size, tls=options.tls)
     if options.model is not None:
@@ -129,7 +135,13 @@ async def answer(
         raise InputError("model", "is missing (--model), but a firmware or a release was given")
     else:
         identity, line_bps = await ask_modem()
-    return explain(identity, replace(demand, line_bps=line_bps), await asyncio.to_thread(load_quirks, folder))
+    return explain(
+        identity,
+        replace(demand, line_bps=line_bps),
+        await asyncio.to_thread(load_quirks, folder),
+        learned=memory.recall(identity, kind_of(demand.scheme, demand.tls)),
+        findings=memory.findings(identity),
+    )
 
 
 def identity_of(model: str, firmware: str | None, release: str | None) -> Identity:
@@ -168,6 +180,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tls", choices=[TlsPlace.HOST.value, TlsPlace.MODEM.value], default=TlsPlace.HOST.value, help="who may do TLS"
     )
+    parser.add_argument("--state", metavar="FILE", help="what was learned of the ways, and found by self-tests")
     add_quirks_option(parser)
 
 

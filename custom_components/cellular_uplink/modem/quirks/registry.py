@@ -1,7 +1,8 @@
 """What is known to be broken, and whether it concerns the modem at hand."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
@@ -110,8 +111,30 @@ class Quirk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the user's own self-test found of a quirk, on his firmware, with one command of the modem's HTTP client.
+
+    `when` in unix seconds. It says nothing of other commands.
+    """
+
+    quirk_id: str
+    command: str
+    holds: bool
+    when: float
+
+    @property
+    def words(self) -> str:
+        """Say it to a user."""
+        date = datetime.fromtimestamp(self.when, UTC).date().isoformat()
+        return f"your self-test of {date} {'met it' if self.holds else 'did not meet it'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedQuirk:
-    """A quirk that concerns the modem at hand. `confidence` is that of this match, `why` the rule it matched by."""
+    """A quirk that concerns the modem at hand. `confidence` is that of this match, `why` the rule it matched by.
+
+    `findings`: what the user's own self-test found of it.
+    """
 
     id: str
     title: str
@@ -122,6 +145,20 @@ class MatchedQuirk:
     applies: Applies = field(default_factory=Applies)
     sentence: str = ""
     """What is done about it."""
+    findings: tuple[Finding, ...] = ()
+
+    def settled(self, command: str | None) -> tuple[MatchedQuirk | None, Finding | None]:
+        """Return the quirk as it stands for one command, and the finding that says so, if there is one.
+
+        A fault the self-test met is confirmed. One it did not meet is None, unless it is confirmed for this firmware:
+        one server and one modem are no proof against that, and the self-test is there to settle doubts.
+        """
+        finding = next((finding for finding in self.findings if finding.command == command), None)
+        if finding is None:
+            return (replace(self, findings=()) if self.findings else self), None
+        if finding.holds:
+            return replace(self, confidence=Confidence.CONFIRMED, findings=(finding,)), finding
+        return (replace(self, findings=(finding,)) if self.confidence is Confidence.CONFIRMED else None), finding
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, as results, diagnostics and the command line show them."""
@@ -166,22 +203,37 @@ def firmware_of(identity: ModemIdentity) -> Firmware | None:
     return None if vendor is None else parse_firmware(vendor, identity.firmware, identity.release)
 
 
-def match(identity: ModemIdentity, quirks: Iterable[Quirk]) -> tuple[MatchedQuirk, ...]:
-    """Return the quirks that concern this modem, in the order of the catalogue."""
+def of_model(identity: ModemIdentity, quirks: Iterable[Quirk]) -> tuple[Quirk, ...]:
+    """Return the quirks of this model, whatever its firmware, in the order of the catalogue; refuted ones are none."""
     vendor = vendor_of(identity.family, identity.vendor, identity.model)
-    # ML307R units were seen without a model line; their revision starts with the model.
-    model = identity.model or (identity.firmware or "").partition("-")[0] or None
+    model = _model_of(identity)
+    return tuple(
+        quirk
+        for quirk in quirks
+        if quirk.confidence is not Confidence.REFUTED and quirk.match.vendor is vendor and quirk.match.is_model(model)
+    )
+
+
+def match(
+    identity: ModemIdentity, quirks: Iterable[Quirk], findings: Sequence[Finding] = ()
+) -> tuple[MatchedQuirk, ...]:
+    """Return the quirks that concern this modem, in the order of the catalogue.
+
+    `findings` of the user's own self-test, on this firmware: a fault it met concerns the modem, whatever the catalogue
+    says of the firmware; what each means for a command, `MatchedQuirk.settled` says.
+    """
     firmware = firmware_of(identity)
     matched = []
-    for quirk in quirks:
-        if (
-            quirk.confidence is Confidence.REFUTED
-            or quirk.match.vendor is not vendor
-            or not quirk.match.is_model(model)
-        ):
-            continue
-        if (found := _by_firmware(quirk, firmware, model or "")) is not None:
+    for quirk in of_model(identity, quirks):
+        found = _by_firmware(quirk, firmware, _model_of(identity) or "")
+        own = tuple(finding for finding in findings if finding.quirk_id == quirk.id)
+        applies = quirk.applies
+        if found is None and (held := tuple(finding for finding in own if finding.holds)):
+            found, own = (Confidence.CONFIRMED, "no firmware list names this one"), held
+            applies = replace(applies, commands=tuple(finding.command for finding in held))
+        if found is not None:
             confidence, why = found
+            why = "; ".join([why, *(f"with {finding.command} {finding.words}" for finding in own)])
             matched.append(
                 MatchedQuirk(
                     id=quirk.id,
@@ -190,11 +242,17 @@ def match(identity: ModemIdentity, quirks: Iterable[Quirk]) -> tuple[MatchedQuir
                     why=why,
                     effect=quirk.effect.name,
                     params=quirk.effect.params(),
-                    applies=quirk.applies,
+                    applies=applies,
                     sentence=quirk.effect.sentence(),
+                    findings=own,
                 )
             )
     return tuple(matched)
+
+
+def _model_of(identity: ModemIdentity) -> str | None:
+    """ML307R units were seen without a model line; their revision starts with the model."""
+    return identity.model or (identity.firmware or "").partition("-")[0] or None
 
 
 def _by_firmware(quirk: Quirk, firmware: Firmware | None, model: str) -> tuple[Confidence, str] | None:

@@ -38,7 +38,7 @@ from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
 from .choices import AS_PLANNED, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
 from .formats import build_request, judge_of
-from .memory import OutcomeMemory
+from .memory import OutcomeMemory, kind_of
 from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
 from .result import Progress, UploadResult, UploadState
 from .verdict import Step, Verdict, verdict, verdict_of_answer
@@ -312,7 +312,8 @@ class UploadEngine:
             line_bps=self._session.baud,
             pads_body=choices.pads_body and with_longer_body(request, 1) is not None,
         )
-        run.quirks = match(identity, self._quirks)
+        findings = () if self._memory is None else self._memory.findings(identity)
+        run.quirks = match(identity, self._quirks, findings)
         learned = () if self._memory is None else self._memory.recall(identity, _kind(request, choices))
         found = planner.plan(capabilities, run.quirks, demand, learned)
         if found.attempts:
@@ -445,7 +446,7 @@ def _capabilities(family: str, driver: object) -> Capabilities:
 
 def _kind(request: httpx.Request, choices: Choices) -> str:
     """Return the kind of destination for which outcomes are alike."""
-    return f"{request.url.scheme}, TLS by {choices.tls}" if request.url.scheme == "https" else request.url.scheme
+    return kind_of(request.url.scheme, choices.tls)
 
 
 async def _close_all(transports: list[SocketTransport]) -> None:

@@ -1,13 +1,17 @@
 """How ways out have fared, kept per model, firmware and kind of destination: what worked last is tried first.
 
+And what the user's own self-test found of quirks, kept per model and firmware.
+
 Pure data: whoever owns it stores `as_dict` where he keeps such things (Home Assistant's storage, a JSON file).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 import time
 
 from ..drivers.base import Identity
+from ..quirks.registry import Finding
 from ..routes.plan import HttpCommand, LearnedOutcome, PlannedAttempt, RouteName, TlsPlace
 
 HALF_LIFE_S = 30 * 86_400.0
@@ -29,14 +33,24 @@ class _Entry:
     when: float
 
 
+def kind_of(scheme: str, tls: TlsPlace) -> str:
+    """Return the kind of destination for which outcomes are alike; `tls`: who may do it."""
+    return f"{scheme}, TLS by {tls}" if scheme == "https" else scheme
+
+
 class OutcomeMemory:
-    """Outcomes of attempts; the latest for each way counts, with how often it was the same."""
+    """Outcomes of attempts: the latest for each way counts, with how often it was the same. Findings of self-tests."""
 
     def __init__(self, stored: Mapping[str, object] | None = None) -> None:
         self._entries: dict[tuple[str, str, str, str, str], _Entry] = {}
         for item in _list((stored or {}).get("outcomes")):
             if (entry := _from_dict(item)) is not None:
                 self._entries[_key(entry)] = entry
+        self._findings: dict[tuple[str, str, str], Finding] = {}
+        for item in _list((stored or {}).get("findings")):
+            if (known := _finding_from_dict(item)) is not None:
+                modem, finding = known
+                self._findings[modem, finding.quirk_id, finding.command] = finding
 
     def recall(self, identity: Identity, kind: str, now: float | None = None) -> tuple[LearnedOutcome, ...]:
         """Return what is known for this firmware and kind of destination, the latest first; `now` in unix seconds."""
@@ -58,10 +72,7 @@ class OutcomeMemory:
         """Store how an attempt ended. Another firmware of the same modem makes what was known of the old one void."""
         now = time.time() if now is None else now
         modem = _modem(identity)
-        model = modem.partition("|")[0]
-        for key, entry in list(self._entries.items()):
-            if entry.modem.partition("|")[0] == model and entry.modem != modem:
-                del self._entries[key]
+        self._forget_other_firmware(modem)
         new = _Entry(modem, kind, attempt.route, attempt.command, attempt.tls, worked, 1, now)
         old = self._entries.get(_key(new))
         if old is not None and old.worked == worked:
@@ -71,9 +82,31 @@ class OutcomeMemory:
             oldest = min(self._entries.values(), key=lambda entry: entry.when)
             del self._entries[_key(oldest)]
 
+    def findings(self, identity: Identity) -> tuple[Finding, ...]:
+        """Return what self-tests found on this firmware. It does not decay: it is the firmware's, not the network's."""
+        return tuple(finding for (modem, _, _), finding in self._findings.items() if modem == _modem(identity))
+
+    def record_findings(self, identity: Identity, findings: Iterable[Finding]) -> None:
+        """Store what a self-test found; the latest counts. Another firmware's findings are void, as with `record`."""
+        modem = _modem(identity)
+        self._forget_other_firmware(modem)
+        for finding in findings:
+            self._findings[modem, finding.quirk_id, finding.command] = finding
+        for key in sorted(self._findings, key=lambda key: self._findings[key].when)[:-MAX_ENTRIES]:
+            del self._findings[key]
+
+    def _forget_other_firmware(self, modem: str) -> None:
+        model = modem.partition("|")[0]
+        for key, entry in list(self._entries.items()):
+            if entry.modem.partition("|")[0] == model and entry.modem != modem:
+                del self._entries[key]
+        for known in list(self._findings):
+            if known[0].partition("|")[0] == model and known[0] != modem:
+                del self._findings[known]
+
     def as_dict(self) -> dict[str, object]:
-        """Return plain values for storage."""
-        return {
+        """Return plain values for storage; without findings there is no list of them."""
+        stored: dict[str, object] = {
             "outcomes": [
                 {
                     "modem": entry.modem,
@@ -88,6 +121,18 @@ class OutcomeMemory:
                 for entry in self._entries.values()
             ]
         }
+        if self._findings:
+            stored["findings"] = [
+                {
+                    "modem": modem,
+                    "quirk": quirk_id,
+                    "command": command,
+                    "holds": finding.holds,
+                    "when": round(finding.when),
+                }
+                for (modem, quirk_id, command), finding in self._findings.items()
+            ]
+        return stored
 
 
 def _modem(identity: Identity) -> str:
@@ -118,4 +163,18 @@ def _from_dict(item: object) -> _Entry | None:
             when=float(item["when"]),
         )
     except KeyError, TypeError, ValueError:
+        return None
+
+
+def _finding_from_dict(item: object) -> tuple[str, Finding] | None:
+    """Return the modem and a stored finding, None for what is none: it can be tested again."""
+    if not isinstance(item, dict):
+        return None
+    try:
+        when = float(item["when"])
+        datetime.fromtimestamp(when, UTC)  # it is shown as a date
+        return str(item["modem"]), Finding(
+            quirk_id=str(item["quirk"]), command=str(item["command"]), holds=bool(item["holds"]), when=when
+        )
+    except KeyError, TypeError, ValueError, OverflowError, OSError:
         return None

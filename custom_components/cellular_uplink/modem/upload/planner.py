@@ -138,6 +138,14 @@ class _Way:
         for quirk in quirks:
             if not quirk.applies.fits(self.route, self.tls, self.command):
                 continue
+            standing, finding = quirk.settled(self.command)
+            if standing is None:
+                assert finding is not None
+                self.notes.append(f"{quirk.id} ({quirk.confidence}) is left out of account: {finding.words}")
+                continue
+            quirk = standing  # noqa: PLW2901 - from here on only what the self-test made of it counts
+            if finding is not None and not self._is_avoided_by(quirk):
+                self.notes.append(f"{_label(quirk)} is worked around")
             if self._is_avoided_by(quirk):
                 self.avoided_by.append(quirk)
                 continue
@@ -180,7 +188,7 @@ class _Way:
         held_s, in_chunks, holding = self._holding(demand)
         says = [self._what(), self._encryption(demand), *self.notes]
         says += [
-            f"tried after the others because of {quirk.id} ({quirk.confidence})"
+            f"tried after the others because of {_label(quirk)}"
             for quirk in self.avoided_by
             if not any(quirk.id in note for note in self.notes)
         ]
@@ -322,13 +330,13 @@ def _without_avoided(ways: Sequence[_Way], demand: Demand) -> tuple[list[_Way], 
         reason = ""
         is_asked = way.command is not None and way.command is demand.command
         for quirk in way.avoided_by:
-            text = f"{quirk.id} ({quirk.confidence}): {quirk.title}"
+            text = f"{_label(quirk)}: {quirk.title}"
             if is_asked or (quirk.effect == "avoid_route" and demand.route is way.route):
                 way.notes.append(f"asked for, in spite of {text}")
             elif quirk.confidence is Confidence.CONFIRMED:
                 reason = reason or text
         if way.is_late is not None:
-            text = f"{way.is_late.id} ({way.is_late.confidence}): {way.is_late.title}"
+            text = f"{_label(way.is_late)}: {way.is_late.title}"
             if not (is_route_asked or is_asked) and late_before:
                 reason = reason or f"{text}; where padding does not help, another command does not either"
             late_before = late_before or not reason
@@ -337,6 +345,11 @@ def _without_avoided(ways: Sequence[_Way], demand: Demand) -> tuple[list[_Way], 
         else:
             kept.append(way)
     return kept, avoided
+
+
+def _label(quirk: MatchedQuirk) -> str:
+    """Name a quirk, how sure it is, and what the user's own self-test found of it."""
+    return f"{quirk.id} ({'; '.join([quirk.confidence, *(finding.words for finding in quirk.findings)])})"
 
 
 def _strikes(quirk: MatchedQuirk, **case: object) -> bool:
