@@ -32,11 +32,12 @@ numbers. A build may be missing, and one that ends in `00.000` is no reading: su
 the build matters.
 
 **A folder of your own** with files of the same form overrides entries by id, or adds some: `scripts/uplink explain
---quirks FOLDER`. A mistake in a file is an error with its line. A file is a list of `[[quirk]]` with `id`, `title`,
-`effect`, `params`, `confidence`, `unknown_firmware` (apply or skip), `applies` (`route`, `tls`, `commands`; without
-it the driver alone is concerned), `vector` (cases on both sides of the fault, run against the code),
-`[quirk.match]` (`vendor`, `models`, `affected`, `reported`, `good`), `[[quirk.evidence]]` (`kind`, `source`,
-`says`, `url`, `firmware`, `against`) and `retire`.
+--quirks FOLDER`, and in Home Assistant `<config>/cellular_uplink/quirks` (see
+[destinations](destinations.md#known-faults-of-your-own)). A mistake in a file is an error with its line. A file is a
+list of `[[quirk]]` with `id`, `title`, `effect`, `params`, `confidence`, `unknown_firmware` (apply or skip),
+`applies` (`route`, `tls`, `commands`; without it the driver alone is concerned), `vector` (cases on both sides of the
+fault, run against the code), `[quirk.match]` (`vendor`, `models`, `affected`, `reported`, `good`),
+`[[quirk.evidence]]` (`kind`, `source`, `says`, `url`, `firmware`, `against`) and `retire`.
 """
 _TITLES = {
     "bg95": "Quectel BG95 and BG77",

@@ -108,6 +108,8 @@ class PictureServer:
     status: int = 200
     answer: str = "thanks"
     received: list[Received] = field(default_factory=list)
+    answers_lost: int = 0
+    """So many requests are kept, and then cut off instead of answered."""
     on_head: Callable[[], object] | None = None
     """Called, in the thread of the server, when the head of a request has arrived."""
     loop: asyncio.AbstractEventLoop = field(init=False)
@@ -127,6 +129,10 @@ class PictureServer:
         else:
             received.body, received.content_type = await request.read(), request.content_type
         self.received.append(received)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            assert request.transport is not None
+            request.transport.abort()
         return web.Response(status=self.status, text=self.answer)
 
 
@@ -136,15 +142,23 @@ def certificate_authority() -> trustme.CA:
     return trustme.CA()
 
 
+@pytest.fixture(scope="session")
+def certificate_key_type() -> trustme.KeyType:
+    """The keys of authority and servers. The quick kind; the BG96's own TLS knows RSA only."""
+    return trustme.KeyType.ECDSA
+
+
 @pytest.fixture
-def picture_server(socket_enabled: None, certificate_authority: trustme.CA) -> Iterator[PictureServer]:
+def picture_server(
+    socket_enabled: None, certificate_authority: trustme.CA, certificate_key_type: trustme.KeyType
+) -> Iterator[PictureServer]:
     """A real server on 127.0.0.1, in plain and with TLS.
 
     It runs in a thread of its own: a client that breaks a handshake off is its trouble, not the tested loop's.
     """
     server = PictureServer(ca_pem=certificate_authority.cert_pem.bytes().decode())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate_authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    certificate_authority.issue_cert("localhost", "127.0.0.1", key_type=certificate_key_type).configure_cert(context)
     ready = threading.Event()
 
     async def serve() -> None:

@@ -8,7 +8,9 @@ from homeassistant.helpers.typing import ConfigType
 from .const import DOMAIN
 from .coordinator import CellularUplinkConfigEntry, ModemCoordinator
 from .entity import modem_device_info
+from .outcome_memory import async_load_outcomes, async_remove_outcomes
 from .pin_memory import async_get_pin_memory
+from .quirk_catalogue import async_get_quirk_catalogue
 from .services import async_setup_services
 
 PLATFORMS = [Platform.EVENT, Platform.SENSOR]
@@ -24,7 +26,13 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: CellularUplinkConfigEntry) -> bool:
     """Open the modem and set its entities and destinations up."""
-    coordinator = ModemCoordinator(hass, entry, await async_get_pin_memory(hass))
+    coordinator = ModemCoordinator(
+        hass,
+        entry,
+        pin_memory=await async_get_pin_memory(hass),
+        catalogue=await async_get_quirk_catalogue(hass),
+        memory=await async_load_outcomes(hass, entry.entry_id),
+    )
 
     async def async_stop(_: Event) -> None:
         await coordinator.async_close()
@@ -45,6 +53,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: CellularUplinkConfigEntr
 async def async_unload_entry(hass: HomeAssistant, entry: CellularUplinkConfigEntry) -> bool:
     """Take the entities down; the port is closed with them."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: CellularUplinkConfigEntry) -> None:
+    """Forget what was learned with this modem."""
+    await async_remove_outcomes(hass, entry.entry_id)
 
 
 async def _async_entry_updated(hass: HomeAssistant, entry: CellularUplinkConfigEntry) -> None:

@@ -8,6 +8,7 @@ from typing import override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
@@ -15,8 +16,11 @@ from homeassistant.util import dt as dt_util
 from .const import DOMAIN, POLL_INTERVAL, RETRY_INTERVAL
 from .modem.drivers.base import Identity, ModemStatus, PinMemory, Traffic
 from .modem.errors import LinkError, ModemError, SimError
+from .modem.quirks.registry import MatchedQuirk, match
 from .modem.session import ModemSession
 from .modem.upload.result import UploadResult
+from .outcome_memory import StoredOutcomeMemory
+from .quirk_catalogue import QuirkCatalogue
 from .settings import session_settings
 from .uploader import Uploader
 
@@ -68,7 +72,15 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
 
     config_entry: CellularUplinkConfigEntry
 
-    def __init__(self, hass: HomeAssistant, entry: CellularUplinkConfigEntry, pin_memory: PinMemory) -> None:
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: CellularUplinkConfigEntry,
+        *,
+        pin_memory: PinMemory,
+        catalogue: QuirkCatalogue,
+        memory: StoredOutcomeMemory,
+    ) -> None:
         super().__init__(
             hass,
             _LOGGER,
@@ -82,7 +94,13 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
         )
         settings = replace(session_settings(entry.data), imei=entry.unique_id)
         self.session = ModemSession(settings, pin_memory=pin_memory, on_lost=self._async_modem_lost)
-        self.uploader = Uploader(hass, self.session, self._async_upload_ended, entry.entry_id)
+        self.catalogue = catalogue
+        self.uploader = Uploader(
+            hass, self.session, quirks=catalogue.quirks, memory=memory, on_result=self._async_upload_ended
+        )
+        self.matched_quirks: tuple[MatchedQuirk, ...] = ()
+        """Known faults of this modem's firmware; filled once the first refresh has succeeded."""
+        self._matched_for: Identity | None = None
         self.traffic = TrafficMeter()
         self.last_error: LastError | None = None
 
@@ -98,7 +116,6 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
 
     @override
     async def _async_setup(self) -> None:
-        await self.uploader.async_load()
         self.config_entry.async_on_unload(self.session.subscribe(self._async_status_changed))
 
     @override
@@ -120,6 +137,7 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
         # Where URCs go to another port of the modem, nobody else tells when the network is found.
         self.update_interval = POLL_INTERVAL if status.registration.is_registered else RETRY_INTERVAL
         self._async_follow_traffic()
+        self._async_follow_identity()
         return status
 
     @callback
@@ -151,6 +169,27 @@ class ModemCoordinator(DataUpdateCoordinator[ModemStatus]):
     def _async_follow_traffic(self) -> None:
         if self.session.is_open:
             self.traffic.follow(self.session.driver.traffic)
+
+    @callback
+    def _async_follow_identity(self) -> None:
+        """Another firmware has other faults."""
+        identity = self.identity
+        if identity == self._matched_for:
+            return
+        self._matched_for = identity
+        self.async_match_quirks()
+        registry = dr.async_get(self.hass)
+        entry = self.config_entry
+        device = registry.async_get_device_by_identifier((DOMAIN, str(entry.unique_id)), config_entry_id=entry.entry_id)
+        if device is not None:  # at set-up there is none yet
+            registry.async_update_device(device.id, sw_version=identity.firmware)
+
+    @callback
+    def async_match_quirks(self) -> None:
+        """Tell anew which faults are known of this firmware; a self-test may have found something."""
+        findings = self.uploader.memory.findings(self.identity)
+        self.matched_quirks = match(self.identity, self.catalogue.quirks, findings)
+        self.async_update_listeners()
 
     @callback
     def _async_note_error(self, error: ModemError) -> None:

@@ -1,6 +1,6 @@
 """Set-up of a destination: where pictures go and how. Nothing is sent to try it: that would cost the user data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeassistant.config_entries import ConfigSubentry, ConfigSubentryFlow, SubentryFlowResult
@@ -29,6 +29,14 @@ import voluptuous as vol
 from .const import (
     CONF_AUTH,
     CONF_CA,
+    CONF_DELIVERY,
+    CONF_DELIVERY_CHECK,
+    CONF_DELIVERY_CHECK_URL,
+    CONF_DELIVERY_CHUNKED,
+    CONF_DELIVERY_DIGEST,
+    CONF_DELIVERY_IN_DOUBT,
+    CONF_DELIVERY_ROUTE,
+    CONF_DELIVERY_TLS_BY,
     CONF_FIELDS,
     CONF_FILE_FIELD,
     CONF_FORMAT,
@@ -41,26 +49,56 @@ from .const import (
     CONF_QINIU_SECRET_KEY,
 )
 from .modem.errors import InputError
+from .modem.routes.plan import RouteName, TlsPlace
 from .modem.upload.qiniu import CUSTOM_PREFIXES, DEFAULT_KEY, DEFAULT_REGION, REGIONS
 from .modem.upload.request import AuthMethod, UploadFormat, check_destination, check_text
-from .settings import destination_settings, destination_ssl_context
+from .settings import (
+    DELIVERY_DEFAULTS,
+    ROUTE_AUTO,
+    Check,
+    InDoubt,
+    check_delivery,
+    destination_choices,
+    destination_settings,
+    destination_ssl_context,
+)
 
 MAX_NAME_CHARS = 100
 
 SECTION_AUTH = "authentication"
+SECTION_DELIVERY = CONF_DELIVERY
 SECTION_EXTRAS = "extras"
 SECTION_QINIU = CONF_QINIU
 SECTION_TLS = "tls"
 
 
-def _select(options: list[str], translation_key: str) -> SelectSelector:
+def _select(options: Sequence[str], translation_key: str) -> SelectSelector:
     return SelectSelector(
-        SelectSelectorConfig(options=options, mode=SelectSelectorMode.DROPDOWN, translation_key=translation_key)
+        SelectSelectorConfig(
+            options=list(map(str, options)), mode=SelectSelectorMode.DROPDOWN, translation_key=translation_key
+        )
     )
 
 
 _LINES = TextSelector(TextSelectorConfig(multiline=True))
 _SECRET = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
+
+
+def _delivery(name: str) -> vol.Required:
+    return vol.Required(name, default=DELIVERY_DEFAULTS[name])
+
+
+DELIVERY_SCHEMA = vol.Schema(
+    {
+        _delivery(CONF_DELIVERY_ROUTE): _select([ROUTE_AUTO, *RouteName], CONF_DELIVERY_ROUTE),
+        _delivery(CONF_DELIVERY_TLS_BY): _select([TlsPlace.HOST, TlsPlace.MODEM], CONF_DELIVERY_TLS_BY),
+        _delivery(CONF_DELIVERY_IN_DOUBT): _select(list(InDoubt), CONF_DELIVERY_IN_DOUBT),
+        _delivery(CONF_DELIVERY_CHECK): _select(list(Check), CONF_DELIVERY_CHECK),
+        vol.Optional(CONF_DELIVERY_CHECK_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL)),
+        _delivery(CONF_DELIVERY_DIGEST): BooleanSelector(),
+        _delivery(CONF_DELIVERY_CHUNKED): BooleanSelector(),
+    }
+)
 
 DESTINATION_SCHEMA = vol.Schema(
     {
@@ -114,6 +152,8 @@ DESTINATION_SCHEMA = vol.Schema(
             ),
             {"collapsed": True},
         ),
+        # Optional, for whoever fills in the form by its former shape: all in it has a default.
+        vol.Optional(SECTION_DELIVERY): section(DELIVERY_SCHEMA, {"collapsed": True}),
     }
 )
 
@@ -130,6 +170,8 @@ _PLACES = {
     "qiniu_key": SECTION_QINIU,
     "qiniu_region": SECTION_QINIU,
     CONF_CA: SECTION_TLS,
+    CONF_DELIVERY_CHECK_URL: SECTION_DELIVERY,
+    CONF_DELIVERY_TLS_BY: SECTION_DELIVERY,
 }
 """Where the error of a field is shown: the frontend shows none inside a section, so there it stands at its head."""
 
@@ -154,7 +196,9 @@ class DestinationFlow(ConfigSubentryFlow):
             try:
                 name = self._checked_name(user_input[CONF_NAME].strip(), subentry)
                 data = _subentry_data(user_input, subentry.data if subentry else {})
-                check_destination(destination_settings(data))
+                destination = destination_settings(data)
+                check_destination(destination)
+                check_delivery(destination, destination_choices(data, destination))
                 await self.hass.async_add_executor_job(destination_ssl_context, data)
             except InputError as err:
                 errors[_PLACES.get(err.field, err.field)] = f"invalid_{err.field}"
@@ -205,6 +249,9 @@ def _subentry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dic
         CONF_TOKEN: token,
         CONF_VERIFY_SSL: tls[CONF_VERIFY_SSL],
         CONF_CA: _checked_ca(tls.get(CONF_CA, "").strip()),
+        CONF_DELIVERY: _delivery_data(
+            user_input.get(SECTION_DELIVERY, stored.get(CONF_DELIVERY, DELIVERY_DEFAULTS)), is_qiniu=is_qiniu
+        ),
     }
     if is_qiniu:
         data[CONF_QINIU] = _qiniu_data(user_input[SECTION_QINIU], stored.get(CONF_QINIU, {}))
@@ -224,6 +271,17 @@ def _qiniu_data(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str
     }
 
 
+def _delivery_data(given: Mapping[str, Any], *, is_qiniu: bool) -> dict[str, Any]:
+    """Qiniu is never asked, and takes no chunked body: its name for a picture and its own answers do for that."""
+    data = {**DELIVERY_DEFAULTS, **given}
+    data[CONF_DELIVERY_CHECK_URL] = data[CONF_DELIVERY_CHECK_URL].strip()
+    if is_qiniu:
+        data |= {name: DELIVERY_DEFAULTS[name] for name in (CONF_DELIVERY_CHECK, CONF_DELIVERY_CHUNKED)}
+    if data[CONF_DELIVERY_CHECK] == Check.NONE.value:
+        data[CONF_DELIVERY_CHECK_URL] = ""
+    return data
+
+
 def _form_values(subentry: ConfigSubentry) -> dict[str, Any]:
     """Return a subentry as the form shows it; password, token and secret key are never sent to a browser."""
     data = subentry.data
@@ -236,6 +294,7 @@ def _form_values(subentry: ConfigSubentry) -> dict[str, Any]:
             name: value for name, value in data.get(CONF_QINIU, {}).items() if name != CONF_QINIU_SECRET_KEY
         },
         SECTION_TLS: {CONF_VERIFY_SSL: data[CONF_VERIFY_SSL], CONF_CA: data[CONF_CA]},
+        SECTION_DELIVERY: dict(data.get(CONF_DELIVERY, DELIVERY_DEFAULTS)),
     }
 
 

@@ -24,6 +24,8 @@ from .const import (
     CONF_AUTH,
     CONF_BAUDRATE,
     CONF_CA,
+    CONF_DELIVERY,
+    CONF_DELIVERY_CHECK_URL,
     CONF_FIELDS,
     CONF_FILE_FIELD,
     CONF_FORMAT,
@@ -39,6 +41,9 @@ from .const import (
     SUBENTRY_TYPE_DESTINATION,
 )
 from .coordinator import CellularUplinkConfigEntry, ModemCoordinator
+from .modem.errors import ModemError
+from .modem.upload.result import UploadResult
+from .settings import DELIVERY_DEFAULTS, destination_encryption
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: CellularUplinkConfigEntry) -> dict[str, Any]:
@@ -49,8 +54,11 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Cellula
         "modem": _modem(coordinator),
         "status": _status(coordinator),
         "last_error": _last_error(coordinator),
+        "quirks": _quirks(coordinator),
+        **coordinator.uploader.memory.as_dict(),  # outcomes, findings
         "destinations": [
-            _destination(subentry) for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_DESTINATION)
+            {**_destination(subentry), "last_upload": _last_upload(coordinator, subentry)}
+            for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_DESTINATION)
         ],
     }
 
@@ -98,10 +106,56 @@ def _status(coordinator: ModemCoordinator) -> dict[str, Any]:
 
 
 def _last_error(coordinator: ModemCoordinator) -> dict[str, Any] | None:
-    """Class and code only: the sentence may name a host."""
     if (last := coordinator.last_error) is None:
         return None
-    return {"class": last.error.kind, "code": last.error.code, "when": last.when.isoformat()}
+    return {**_error(last.error), "when": last.when.isoformat()}
+
+
+def _error(error: ModemError) -> dict[str, Any]:
+    """Class and code only: the sentence may name a host."""
+    return {"class": error.kind, "code": error.code}
+
+
+def _quirks(coordinator: ModemCoordinator) -> dict[str, Any]:
+    return {
+        "known": len(coordinator.catalogue.quirks),
+        "problem": coordinator.catalogue.problem,
+        "matched": [
+            {"id": quirk.id, "confidence": quirk.confidence.value, "why": quirk.why}
+            for quirk in coordinator.matched_quirks
+        ],
+    }
+
+
+def _last_upload(coordinator: ModemCoordinator, subentry: ConfigSubentry) -> dict[str, Any] | None:
+    """Return how it went and why it went that way, without what the server said or what the picture was called."""
+    if (last := coordinator.uploader.last_upload(subentry.subentry_id)) is None:
+        return None
+    result = last.result
+    return {
+        "state": result.state.value,
+        "http_status": result.http_status,
+        "error": None if result.error is None else _error(result.error),
+        "attempts": _attempts(result),
+        "plan": list(result.plan),
+        "quirks": [quirk["id"] for quirk in result.quirks],
+        "request_bytes": result.request_bytes,
+        "padding_bytes": result.padding_bytes,
+        "sent_bytes": result.sent_bytes,
+        "received_bytes": result.received_bytes,
+        "duration_s": round(result.duration_s, 3),
+        "tls": {"where": result.tls_where, "verified": result.is_tls_verified},
+        "ambiguous": result.ambiguous,
+        "may_be_stored_twice": result.may_be_stored_twice,
+        "note": result.note,
+    }
+
+
+def _attempts(result: UploadResult) -> list[dict[str, Any]]:
+    return [
+        {**attempt.as_dict(), "error": None if attempt.error is None else _error(attempt.error)}
+        for attempt in result.attempts
+    ]
 
 
 def _destination(subentry: ConfigSubentry) -> dict[str, Any]:
@@ -116,10 +170,17 @@ def _destination(subentry: ConfigSubentry) -> dict[str, Any]:
         CONF_AUTH: data[CONF_AUTH],
         CONF_VERIFY_SSL: data[CONF_VERIFY_SSL],
         **{name: _redacted(data[name]) for name in (CONF_USERNAME, CONF_PASSWORD, CONF_TOKEN, CONF_CA)},
+        CONF_DELIVERY: _delivery(data.get(CONF_DELIVERY, {})),
+        "encryption": destination_encryption(data).value,
     }
     if CONF_QINIU in data:
         told[CONF_QINIU] = _qiniu(data[CONF_QINIU])
     return told
+
+
+def _delivery(data: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: data.get(name, default) for name, default in DELIVERY_DEFAULTS.items()}
+    return {**told, CONF_DELIVERY_CHECK_URL: _redacted(told[CONF_DELIVERY_CHECK_URL])}
 
 
 def _qiniu(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class UploadEvent(EventEntity):
     _attr_name = None
     _attr_should_poll = False
     _attr_translation_key = "upload"
+    _unrecorded_attributes = frozenset({"plan", "quirks"})
     _attr_event_types = [EVENT_COMPLETED, EVENT_FAILED]  # noqa: RUF012 - Home Assistant declares it as a plain list
 
     def __init__(self, coordinator: ModemCoordinator, subentry: ConfigSubentry) -> None:

@@ -95,6 +95,7 @@ async def _async_test(entry: CellularUplinkConfigEntry, wish: Wish, limit_kiloby
     if result.findings:
         uploader.memory.record_findings(agenda.identity, result.findings)
         await uploader.async_store_outcomes()
+        entry.runtime_data.async_match_quirks()
     response: dict[str, Any] = {**result.as_dict(), "summary": "\n".join(result.lines())}
     return response
 

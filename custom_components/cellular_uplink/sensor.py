@@ -1,23 +1,28 @@
-"""Sensors of a modem: signal, network, data used, last error."""
+"""Sensors of a modem: signal, network, data used, last error, known faults; and of its destinations: encryption."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import (
     SIGNAL_STRENGTH_DECIBELS,
     SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
     EntityCategory,
     UnitOfInformation,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
+from .const import SUBENTRY_TYPE_DESTINATION
 from .coordinator import CellularUplinkConfigEntry, ModemCoordinator
-from .entity import ModemEntity
+from .encryption import Encryption, used_encryption
+from .entity import ModemEntity, destination_device_info
 from .modem.drivers.base import AccessTechnology, ModemStatus, RegistrationState
+from .settings import destination_encryption
+from .uploader import Upload
 
 PARALLEL_UPDATES = 0
 
@@ -125,6 +130,20 @@ FIRMWARE_SENSOR = SensorEntityDescription(
     entity_category=EntityCategory.DIAGNOSTIC,
 )
 
+QUIRKS_SENSOR = SensorEntityDescription(
+    key="quirks",
+    translation_key="quirks",
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+
+ENCRYPTION_SENSOR = SensorEntityDescription(
+    key="encryption",
+    translation_key="encryption",
+    device_class=SensorDeviceClass.ENUM,
+    options=[encryption.value for encryption in Encryption],
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+
 RECORD_SENSORS = (
     RecordSensorDescription(
         key="last_error",
@@ -158,11 +177,13 @@ async def async_setup_entry(
     entry: CellularUplinkConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of the modem."""
+    """Add the sensors of the modem and of its destinations."""
     coordinator = entry.runtime_data
     async_add_entities(StatusSensor(coordinator, description) for description in STATUS_SENSORS)
-    async_add_entities([FirmwareSensor(coordinator, FIRMWARE_SENSOR)])
+    async_add_entities([FirmwareSensor(coordinator, FIRMWARE_SENSOR), MatchedQuirksSensor(coordinator, QUIRKS_SENSOR)])
     async_add_entities(RecordSensor(coordinator, description) for description in RECORD_SENSORS)
+    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_DESTINATION):
+        async_add_entities([EncryptionSensor(coordinator, subentry)], config_subentry_id=subentry.subentry_id)
 
 
 class StatusSensor(ModemEntity, SensorEntity):
@@ -183,6 +204,56 @@ class FirmwareSensor(ModemEntity, SensorEntity):
     @override
     def native_value(self) -> StateType:
         return self.coordinator.identity.firmware
+
+
+class MatchedQuirksSensor(ModemEntity, SensorEntity):
+    """How many known faults concern this modem, and which; they explain what an upload does."""
+
+    _unrecorded_attributes = frozenset({"quirks"})
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        return len(self.coordinator.matched_quirks)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        told = ("id", "title", "confidence", "why", "sentence")
+        quirks = [quirk.as_dict() for quirk in self.coordinator.matched_quirks]
+        return {"quirks": [{name: quirk[name] for name in told} for quirk in quirks]}
+
+
+class EncryptionSensor(SensorEntity):
+    """The least encryption that an upload to a destination may get, known before the first; and that of the latest.
+
+    It says what is set, so it stays available while the modem is gone.
+    """
+
+    _attr_has_entity_name = True
+    _attr_should_poll = False
+
+    def __init__(self, coordinator: ModemCoordinator, subentry: ConfigSubentry) -> None:
+        self.entity_description = ENCRYPTION_SENSOR
+        self._uploader = coordinator.uploader
+        self._subentry_id = subentry.subentry_id
+        self._attr_unique_id = f"{coordinator.config_entry.unique_id}_{subentry.subentry_id}_encryption"
+        self._attr_device_info = destination_device_info(coordinator, subentry)
+        self._attr_native_value = destination_encryption(subentry.data)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        last = self._uploader.last_upload(self._subentry_id)
+        return {"last_upload": None if last is None else used_encryption(last.result)}
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        self.async_on_remove(self._uploader.async_add_listener(self._subentry_id, self._async_upload_ended))
+
+    @callback
+    def _async_upload_ended(self, upload: Upload) -> None:
+        self.async_write_ha_state()
 
 
 class RecordSensor(ModemEntity, SensorEntity):

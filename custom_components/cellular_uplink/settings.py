@@ -1,8 +1,9 @@
 """Turns what config entries store into what the engine takes."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 import ssl
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.const import (
     CONF_DEVICE,
@@ -21,6 +22,14 @@ from .const import (
     CONF_AUTH,
     CONF_BAUDRATE,
     CONF_CA,
+    CONF_DELIVERY,
+    CONF_DELIVERY_CHECK,
+    CONF_DELIVERY_CHECK_URL,
+    CONF_DELIVERY_CHUNKED,
+    CONF_DELIVERY_DIGEST,
+    CONF_DELIVERY_IN_DOUBT,
+    CONF_DELIVERY_ROUTE,
+    CONF_DELIVERY_TLS_BY,
     CONF_FIELDS,
     CONF_FILE_FIELD,
     CONF_FORMAT,
@@ -34,11 +43,44 @@ from .const import (
     CONF_QINIU_REGION,
     CONF_QINIU_SECRET_KEY,
 )
+from .encryption import Encryption, least_encryption
 from .modem.drivers.base import ApnSettings, IpType
+from .modem.errors import InputError
+from .modem.routes.plan import RouteName, TlsPlace
 from .modem.routes.tls import build_ssl_context
 from .modem.session import SessionSettings
+from .modem.upload.choices import Choices, check_choices, headers_of_check
 from .modem.upload.qiniu import QiniuSettings
 from .modem.upload.request import Auth, AuthMethod, Destination, UploadFormat
+
+ROUTE_AUTO: Final = "auto"
+
+
+class Check(StrEnum):
+    """How a server is asked whether a picture has arrived."""
+
+    NONE = "none"
+    HEAD = "head"
+    GET = "get"
+
+
+class InDoubt(StrEnum):
+    """What follows a failure behind which the server may have the picture."""
+
+    SEND_AGAIN = "send_again"
+    STOP = "stop"
+
+
+DELIVERY_DEFAULTS: Final[Mapping[str, Any]] = {
+    CONF_DELIVERY_ROUTE: ROUTE_AUTO,
+    CONF_DELIVERY_TLS_BY: TlsPlace.HOST.value,
+    CONF_DELIVERY_CHECK: Check.NONE.value,
+    CONF_DELIVERY_CHECK_URL: "",
+    CONF_DELIVERY_IN_DOUBT: InDoubt.SEND_AGAIN.value,
+    CONF_DELIVERY_DIGEST: False,
+    CONF_DELIVERY_CHUNKED: False,
+}
+"""What holds for a destination that says nothing of it, such as one that was stored before it could."""
 
 
 def session_settings(data: Mapping[str, Any]) -> SessionSettings:
@@ -83,6 +125,47 @@ def destination_settings(
         ),
         qiniu=qiniu,
     )
+
+
+def destination_choices(data: Mapping[str, Any], destination: Destination) -> Choices:
+    """Return how to send to `destination`, as its subentry says; `check_delivery` finds what cannot be."""
+    delivery: dict[str, Any] = {**DELIVERY_DEFAULTS, **data.get(CONF_DELIVERY, {})}
+    tls = TlsPlace(delivery[CONF_DELIVERY_TLS_BY])
+    # Qiniu tells by itself whether a picture is there, and takes no chunked body.
+    is_qiniu = destination.format is UploadFormat.QINIU
+    check = Check.NONE if is_qiniu else Check(delivery[CONF_DELIVERY_CHECK])
+    url: str | None = None if check is Check.NONE else delivery[CONF_DELIVERY_CHECK_URL]
+    return Choices(
+        route=None if delivery[CONF_DELIVERY_ROUTE] == ROUTE_AUTO else RouteName(delivery[CONF_DELIVERY_ROUTE]),
+        tls=tls,
+        modem_ca_pem=(data[CONF_CA] or None) if tls is TlsPlace.MODEM else None,
+        allows_chunked=delivery[CONF_DELIVERY_CHUNKED] and not is_qiniu,
+        retry_ambiguous=delivery[CONF_DELIVERY_IN_DOUBT] == InDoubt.SEND_AGAIN.value,
+        check_url=url,
+        check_method="GET" if check is Check.GET else "HEAD",
+        check_headers={} if url is None else headers_of_check(destination, url),
+        has_content_digest=delivery[CONF_DELIVERY_DIGEST],
+    )
+
+
+def check_delivery(destination: Destination, choices: Choices) -> None:
+    """Raise InputError naming the first choice that cannot be, alone or with this destination."""
+    check_choices(choices)
+    if choices.route is RouteName.MODEM_HTTP and destination.is_https and choices.tls is not TlsPlace.MODEM:
+        raise InputError(
+            CONF_DELIVERY_TLS_BY, "must name the modem too: its HTTP client encrypts by itself where the URL is https"
+        )
+
+
+def destination_encryption(data: Mapping[str, Any]) -> Encryption:
+    """Return the least encryption that an upload may get, as the subentry says."""
+    destination = destination_settings(data)
+    return least_encryption(destination, destination_choices(data, destination), verify=data[CONF_VERIFY_SSL])
+
+
+def needs_trust(destination: Destination, choices: Choices) -> bool:
+    """Return whether this host may have to do TLS for an upload."""
+    return destination.is_https or (choices.check_url or "").lower().startswith("https:")
 
 
 def _qiniu_settings(data: Mapping[str, Any]) -> QiniuSettings:

@@ -6,24 +6,14 @@ import ssl
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.storage import Store
 
-from .const import DOMAIN
-from .modem.quirks.loader import load_quirks
 from .modem.quirks.registry import Quirk
-from .modem.routes.plan import RouteName
 from .modem.session import ModemSession
-from .modem.upload.choices import Choices
 from .modem.upload.engine import UploadEngine
-from .modem.upload.memory import OutcomeMemory
 from .modem.upload.request import Picture, check_destination, check_picture
 from .modem.upload.result import UploadResult
-from .settings import destination_settings, destination_ssl_context
-
-STORE_VERSION = 1
-
-SOCKET_ONLY = Choices(route=RouteName.SOCKET)
-"""A destination cannot say yet that the modem's own HTTP client may be used."""
+from .outcome_memory import StoredOutcomeMemory
+from .settings import destination_choices, destination_settings, destination_ssl_context, needs_trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,32 +29,29 @@ type UploadListener = Callable[[Upload], None]
 
 
 class Uploader:
-    """Sends pictures to the destinations of one config entry."""
+    """Sends pictures to the destinations of one config entry.
+
+    `engine`, `quirks` (the catalogue) and `memory` (outcomes, which are stored) are for whoever else sends through this
+    modem, such as a self-test.
+    """
 
     def __init__(
-        self, hass: HomeAssistant, session: ModemSession, on_result: Callable[[UploadResult], None], entry_id: str
+        self,
+        hass: HomeAssistant,
+        session: ModemSession,
+        *,
+        quirks: tuple[Quirk, ...],
+        memory: StoredOutcomeMemory,
+        on_result: Callable[[UploadResult], None],
     ) -> None:
         self._hass = hass
-        self._session = session
-        self.quirks: tuple[Quirk, ...] = ()
-        self.memory = OutcomeMemory()
-        self.engine = UploadEngine(session, memory=self.memory)
-        self._store: Store[dict[str, object]] = Store(
-            hass, STORE_VERSION, f"{DOMAIN}.outcomes.{entry_id}", private=True
-        )
+        self.quirks = quirks
+        self.memory = memory
+        self.engine = UploadEngine(session, quirks=quirks, memory=memory)
         self._on_result = on_result
         self._listeners: dict[str, list[UploadListener]] = {}
+        self._last: dict[str, Upload] = {}
         self._ssl_contexts: dict[str, ssl.SSLContext] = {}
-
-    async def async_load(self) -> None:
-        """Load the quirk catalogue, and what was learned before."""
-        self.quirks = await self._hass.async_add_executor_job(load_quirks)
-        self.memory = OutcomeMemory(await self._store.async_load())
-        self.engine = UploadEngine(self._session, quirks=self.quirks, memory=self.memory)
-
-    async def async_store_outcomes(self) -> None:
-        """Store what was learned."""
-        await self._store.async_save(self.memory.as_dict())
 
     @callback
     def async_add_listener(self, subentry_id: str, listener: UploadListener) -> Callable[[], None]:
@@ -72,6 +59,10 @@ class Uploader:
         listeners = self._listeners.setdefault(subentry_id, [])
         listeners.append(listener)
         return lambda: listeners.remove(listener)
+
+    def last_upload(self, subentry_id: str) -> Upload | None:
+        """Return the latest upload to a destination since the entry was loaded."""
+        return self._last.get(subentry_id)
 
     async def async_upload(
         self,
@@ -90,16 +81,24 @@ class Uploader:
         destination = destination_settings(subentry.data, fields=fields, headers=headers)
         check_destination(destination)
         check_picture(picture)
-        ssl_context = await self._async_ssl_context(subentry) if destination.is_https else None
-        result = await self.engine.upload(destination, picture, ssl_context=ssl_context, choices=SOCKET_ONLY)
+        choices = destination_choices(subentry.data, destination)
+        ssl_context = await self._async_ssl_context(subentry) if needs_trust(destination, choices) else None
+        result = await self.engine.upload(destination, picture, ssl_context=ssl_context, choices=choices)
+        upload = Upload(file_name=picture.file_name, source=source, result=result)
+        self._last[subentry.subentry_id] = upload
         self._on_result(result)
         for listener in tuple(self._listeners.get(subentry.subentry_id, ())):
-            listener(Upload(file_name=picture.file_name, source=source, result=result))
+            listener(upload)
         return result
 
+    async def async_store_outcomes(self) -> None:
+        """Write what was learned at once; without this, it is written a while later."""
+        await self.memory.async_save()
+
     async def async_close(self) -> None:
-        """Give the sockets of the modem back."""
+        """Give the sockets of the modem back, and store what was learned."""
         await self.engine.aclose()
+        await self.memory.async_close()
 
     async def _async_ssl_context(self, subentry: ConfigSubentry) -> ssl.SSLContext:
         """A change of the subentry reloads the entry, and this object with it: a context never gets old."""

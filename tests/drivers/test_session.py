@@ -143,6 +143,18 @@ async def test_callers_at_once_open_once(start_port: StartPort, open_session: Op
     assert port.modem.heard.count("ATE0") == 1
 
 
+async def test_a_restart_may_bring_another_firmware(start_port: StartPort, open_session: OpenSession) -> None:
+    port = start_port({**BG96, "AT+CGMR": ["BG96MAR02A07M1G|OK", "BG96MAR04A02M1G|OK"]})
+    session = open_session(port.path)
+    assert (await session.open()).firmware == "BG96MAR02A07M1G"
+    restarted = asyncio.Event()
+    session.subscribe(restarted.set)
+    port.say(b"\r\nRDY\r\n")
+    await asyncio.wait_for(restarted.wait(), 5)
+    await session.read_status()
+    assert session.identity.firmware == "BG96MAR04A02M1G"
+
+
 async def test_a_subscriber_hears_restarts_until_it_leaves(start_port: StartPort, open_session: OpenSession) -> None:
     port = start_port(BG96)
     session = open_session(port.path)

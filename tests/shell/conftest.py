@@ -70,6 +70,21 @@ def destination_data(url: str, **changes: Any) -> dict[str, Any]:
         "token": "",
         "verify_ssl": True,
         "ca": "",
+        "delivery": delivery_data(),
+        **changes,
+    }
+
+
+def delivery_data(**changes: Any) -> dict[str, Any]:
+    """What the destination flow stores of how to send."""
+    return {
+        "route": "auto",
+        "tls_by": "host",
+        "in_doubt": "send_again",
+        "check": "none",
+        "check_url": "",
+        "content_digest": False,
+        "chunked": False,
         **changes,
     }
 

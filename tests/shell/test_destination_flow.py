@@ -11,9 +11,12 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import trustme
 
 from custom_components.cellular_uplink.const import SUBENTRY_TYPE_DESTINATION
-from custom_components.cellular_uplink.settings import destination_settings
+from custom_components.cellular_uplink.modem.routes.plan import RouteName, TlsPlace
+from custom_components.cellular_uplink.modem.upload.choices import AS_PLANNED, Choices
+from custom_components.cellular_uplink.settings import destination_choices, destination_settings
+from tests.conftest import Simulator
 
-from .conftest import destination_data, expect_state, qiniu_data, state_of
+from .conftest import delivery_data, destination_data, expect_state, modem_entry, qiniu_data, set_up, state_of
 
 URL = "https://cloud.example/pictures?camera=door"
 
@@ -24,7 +27,7 @@ def form(
     authentication: dict[str, str] | None = None,
     qiniu: dict[str, Any] | None = None,
     tls: dict[str, Any] | None = None,
-    **changes: str,
+    **changes: Any,
 ) -> dict[str, Any]:
     return {
         "name": "Second",
@@ -88,6 +91,15 @@ async def test_stores_all_settings(
         extras={"fields": "site: north\n\n note : a: b \n", "headers": "X-Station: 7"},
         authentication={"auth": "basic", "username": "me", "password": "secret", "token": "unused"},
         tls={"verify_ssl": True, "ca": f"\n{ca}\n"},
+        delivery={
+            "route": "modem-http",
+            "tls_by": "modem",
+            "in_doubt": "stop",
+            "check": "get",
+            "check_url": " https://cloud.example:443/stored/{upload_id}.jpg ",
+            "content_digest": True,
+            "chunked": True,
+        },
     )
     await submit(hass, await start(hass, entry), answer)
     assert stored(entry) == destination_data(
@@ -101,7 +113,58 @@ async def test_stores_all_settings(
         username="me",
         password="secret",
         ca=ca.strip(),
+        delivery={
+            "route": "modem-http",
+            "tls_by": "modem",
+            "in_doubt": "stop",
+            "check": "get",
+            "check_url": "https://cloud.example:443/stored/{upload_id}.jpg",
+            "content_digest": True,
+            "chunked": True,
+        },
     )
+    choices = destination_choices(stored(entry), destination_settings(stored(entry)))
+    assert choices == Choices(
+        route=RouteName.MODEM_HTTP,
+        tls=TlsPlace.MODEM,
+        retry_ambiguous=False,
+        check_url="https://cloud.example:443/stored/{upload_id}.jpg",
+        check_method="GET",
+        check_headers={"X-Station": "7", "Authorization": "Basic bWU6c2VjcmV0"},
+        has_content_digest=True,
+        allows_chunked=True,
+        modem_ca_pem=ca.strip(),
+    )
+    # Another server is not told who asks.
+    elsewhere = {**stored(entry), "delivery": {"check": "head", "check_url": "http://cloud.example/{upload_id}"}}
+    assert destination_choices(elsewhere, destination_settings(elsewhere)) == Choices(
+        check_url="http://cloud.example/{upload_id}"
+    )
+
+
+async def test_how_to_send_has_defaults(hass: HomeAssistant, simulator: Simulator) -> None:
+    """Destinations that were stored before there was a choice, and forms filled in by their former shape, have them."""
+    former = {key: value for key, value in destination_data(URL).items() if key != "delivery"}
+    entry = await set_up(hass, modem_entry(simulator.port, former))
+    expect_state(entry, ConfigEntryState.LOADED)
+    assert destination_choices(former, destination_settings(former)) == AS_PLANNED
+    assert state_of(hass, "sensor.cloud_encryption").state == "host_verified"
+    subentry_id = next(iter(entry.subentries))
+
+    async def shown() -> tuple[str, dict[str, Any]]:
+        result = await entry.start_subentry_reconfigure_flow(hass, subentry_id)
+        fields = result["data_schema"].schema["delivery"].schema.schema
+        return result["flow_id"], {str(key): key.description["suggested_value"] for key in fields}
+
+    assert (await shown())[1] == delivery_data()
+    flow_id, _ = await shown()
+    # A URL that is not asked is forgotten.
+    chosen = {"in_doubt": "stop", "check_url": "http://cloud.example/{upload_id}"}
+    await submit(hass, flow_id, form(name="Cloud", delivery=chosen))
+    flow_id, values = await shown()
+    assert values == delivery_data(in_doubt="stop")
+    await submit(hass, flow_id, form(name="Cloud"))
+    assert stored(entry, "Cloud") == destination_data(URL, delivery=delivery_data(in_doubt="stop"))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +194,11 @@ async def test_stores_all_settings(
         ({"authentication": {"auth": "bearer"}}, {"authentication": "invalid_token"}),
         ({"tls": {"ca": "not a certificate"}}, {"tls": "invalid_ca"}),
         ({"tls": {"ca": "-----BEGIN PRIVATE KEY-----"}}, {"tls": "invalid_ca"}),
+        ({"delivery": {"check": "head"}}, {"delivery": "invalid_check_url"}),
+        ({"delivery": {"check": "get", "check_url": "ftp://h/{upload_id}"}}, {"delivery": "invalid_check_url"}),
+        ({"delivery": {"check": "get", "check_url": "http://[h/{upload_id}"}}, {"delivery": "invalid_check_url"}),
+        ({"delivery": {"check": "get", "check_url": "http://cloud.example/"}}, {"delivery": "invalid_check_url"}),
+        ({"delivery": {"route": "modem-http"}}, {"delivery": "invalid_tls_by"}),
     ],
 )
 async def test_refuses_what_cannot_be_sent(
@@ -153,12 +221,14 @@ async def test_adds_qiniu_by_its_region(hass: HomeAssistant, entry: MockConfigEn
         format="qiniu",
         qiniu={**QINIU, "region": "as0", "key": "{upload_id}", "overwrite": True},
         extras={"fields": " x:camera: front: door\nx-qn-meta-site : north"},
+        delivery={"check": "head", "check_url": "no matter", "chunked": True, "tls_by": "modem"},
     )
     del answer["url"]
     await submit(hass, await start(hass, entry), answer)
     assert stored(entry) == {
         **qiniu_data("", region="as0", key="{upload_id}", overwrite=True),
         "fields": {"x:camera": "front: door", "x-qn-meta-site": "north"},
+        "delivery": delivery_data(tls_by="modem"),
     }
     assert destination_settings(stored(entry)).url == "https://upload-as0.qiniup.com/"
     expect_state(entry, ConfigEntryState.LOADED)

@@ -19,7 +19,16 @@ from custom_components.cellular_uplink.diagnostics import async_get_config_entry
 from tests.conftest import PictureServer, Simulator
 from tests.upload.qiniu_server import QiniuServer
 
-from .conftest import destination_data, destination_device, expect_state, jpeg, modem_entry, qiniu_data, set_up
+from .conftest import (
+    delivery_data,
+    destination_data,
+    destination_device,
+    expect_state,
+    jpeg,
+    modem_entry,
+    qiniu_data,
+    set_up,
+)
 
 type AddCamera = Callable[[str, bytes], Awaitable[str]]
 
@@ -75,6 +84,8 @@ async def test_diagnostics(hass: HomeAssistant, entry: MockConfigEntry, picture_
             "sinr_db": 9.0,
         },
         "last_error": None,
+        "quirks": {"known": result["quirks"]["known"], "problem": None, "matched": result["quirks"]["matched"]},
+        "outcomes": [],
         "destinations": [
             {
                 "method": "POST",
@@ -88,9 +99,13 @@ async def test_diagnostics(hass: HomeAssistant, entry: MockConfigEntry, picture_
                 "password": None,
                 "token": None,
                 "ca": REDACTED,
+                "delivery": {**delivery_data(), "check_url": None},
+                "encryption": "host_verified",
+                "last_upload": None,
             }
         ],
     }
+    assert all(quirk.keys() == {"id", "confidence", "why"} for quirk in result["quirks"]["matched"])
 
 
 @pytest.mark.parametrize(
@@ -152,6 +167,7 @@ async def test_nothing_personal_gets_out(
         "ca": picture_server.ca_pem,
         "fields": {"note": planted["field"]},
         "headers": {"X-Api-Key": planted["header"]},
+        "delivery": delivery_data(check="get", check_url=f"{url}/{planted['path']}/{{upload_id}}"),
     }
     entry = modem_entry(
         simulator.port,
@@ -231,7 +247,7 @@ async def test_nothing_of_qiniu_gets_out(
     call = {"destination": destination_device(hass, entry), "entity_id": await add_camera("door", jpeg())}
 
     said: list[str] = []
-    for faults in ((), (401,), (400,), ("corrupt", "corrupt"), ("lost", "lost")):
+    for faults in ((), (401,), (400,), ("corrupt", "corrupt"), ("lost", "lost", "lost")):
         qiniu_server.faults += faults
         try:
             await hass.services.async_call(DOMAIN, "upload_snapshot", call, blocking=True)
@@ -239,7 +255,7 @@ async def test_nothing_of_qiniu_gets_out(
             said += [str(err), repr(err.translation_placeholders), repr(err.__cause__)]
         said.append(json.dumps(await diagnostics(hass, entry)))
         said += [repr(state.as_dict()) for state in hass.states.async_all()]
-    assert [seen.status for seen in qiniu_server.seen] == [200, 401, 400, 406, 406, 0, 0]
+    assert [seen.status for seen in qiniu_server.seen] == [200, 401, 400, 406, 406, 0, 0, 0]
     assert json.loads(said[0])["destinations"][0]["qiniu"] == {
         "region": "z0",
         "overwrite": False,

@@ -15,7 +15,7 @@ from .translation_check import EN, TranslationChecker
 
 async def test_entities_have_names(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
-    assert len(entities) == 12
+    assert len(entities) == 14
     for entity in entities:
         assert entity.unique_id.startswith("861536030196001_")
         texts: dict[str, Any] = EN["entity"][entity.domain].get(entity.translation_key or "", {})

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from homeassistant.core import ServiceRegistry
 from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResult, FlowResultType, section
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.issue_registry import IssueRegistry
 from homeassistant.helpers.selector import SelectSelector
 import probatio
 
@@ -32,11 +33,12 @@ class TranslationChecker:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch flows, actions and exceptions."""
+        """Watch flows, actions, exceptions and repair issues."""
         handle_step = FlowManager._async_handle_step
         register = ServiceRegistry._async_register
         call = ServiceRegistry.async_call
         init = HomeAssistantError.__init__
+        create_issue = IssueRegistry.async_get_or_create
         checker = self
 
         async def checked_step(self: Any, flow: FlowHandler[Any, Any, Any], *args: Any) -> Any:
@@ -64,7 +66,14 @@ class TranslationChecker:
                     "exceptions", kwargs["translation_key"], "message", kwargs.get("translation_placeholders")
                 )
 
+        def checked_issue(self: IssueRegistry, domain: str, issue_id: str, **kwargs: Any) -> Any:
+            if domain == DOMAIN:
+                for text in ("title", "description"):
+                    checker.check("issues", kwargs["translation_key"], text, kwargs["translation_placeholders"])
+            return create_issue(self, domain, issue_id, **kwargs)
+
         with ExitStack() as stack:
+            stack.enter_context(patch.object(IssueRegistry, "async_get_or_create", checked_issue))
             stack.enter_context(patch.object(FlowManager, "_async_handle_step", checked_step))
             stack.enter_context(patch.object(ServiceRegistry, "_async_register", checked_register))
             stack.enter_context(patch.object(ServiceRegistry, "async_call", checked_call))

@@ -416,7 +416,8 @@ def test_content_digest() -> None:
         (Choices(route=RouteName.SOCKET, command=HttpCommand.POST), "command"),
         (Choices(pad_to=0), "pad_to"),
         (Choices(pad_to=20), "pad_to"),
-        (Choices(check_url="ftp://h/"), "url"),
+        (Choices(check_url="ftp://h/{upload_id}"), "check_url"),
+        (Choices(check_url="http://h/"), "check_url"),
     ],
 )
 async def test_bad_choices(engine: UploadEngine, modem: HttpModem, choices: Choices, field: str) -> None:

@@ -186,7 +186,7 @@ class ModemSession:
                 raise
         elif self._driver.needs_prepare:
             _LOGGER.info("The modem restarted by itself; configuring it again")
-            await self._prepare(self._driver)
+            self._identity = await self._prepare(self._driver)  # an update of its firmware ends in a restart, too
 
     async def _open(self) -> None:
         if self._closing:
@@ -200,8 +200,7 @@ class ModemSession:
         channel.start()
         driver = await identify(channel)
         driver.subscribe(self._changed)
-        await self._prepare(driver)
-        identity = await driver.read_identity()
+        identity = await self._prepare(driver)
         if identity.model is None and identity.vendor is None:
             raise LinkError("not_a_modem", "Something answers AT on this port, but it is not a modem")
         if self.settings.imei is not None and identity.imei != self.settings.imei:
@@ -209,12 +208,13 @@ class ModemSession:
         self._identity, self._driver = identity, driver
         _LOGGER.debug("%s %s, firmware %s, at %s baud", identity.vendor, identity.model, identity.firmware, self._baud)
 
-    async def _prepare(self, driver: Driver) -> None:
+    async def _prepare(self, driver: Driver) -> Identity:
         try:
             await driver.prepare()
             await self._unlock(driver)
             await driver.release_sockets()
             await driver.select_operator(self.settings.operator)
+            return await driver.read_identity()
         except BaseException:
             driver.needs_prepare = True  # the modem may still be starting: the next caller tries again
             raise

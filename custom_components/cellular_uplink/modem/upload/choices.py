@@ -9,9 +9,11 @@ import httpx
 from ..errors import InputError
 from ..routes.plan import HttpCommand, RouteName, TlsPlace
 from ..routes.wire import content_digest, serialise, with_longer_body
-from .request import check_url
+from .formats import authorization
+from .request import Destination, check_url
 
 MAX_PAD_TO_BYTES = 20_000_000
+UPLOAD_ID = "{upload_id}"
 FILL_HEADER = "X-Fill"
 MAX_FILL_HEADER_BYTES = 4_000
 MAX_FILL_IN_HEADERS_BYTES = 8_000
@@ -26,7 +28,8 @@ class Choices:
     without it (or with a `ssl_context` that checks nothing) it checks nothing. `use_workarounds` False: one attempt.
     `pad_to`: bytes the request is lengthened to before workarounds add to it, for tests.
     `retry_ambiguous`: go on after a failure behind which the server may have the picture (it may be stored twice).
-    `check_url` is asked first then, {upload_id} in it replaced: 2xx means delivered, 404 and 410 not arrived.
+    `check_url` is asked first then, {upload_id} in it replaced: 2xx means delivered, 404 and 410 not arrived. It must
+    hold {upload_id}: the answer of any other address says nothing of this picture.
     `has_content_digest`: send Content-Digest (RFC 9530), so that a server can prove the body.
     `pads_body`: where a request must be longer, let it grow behind JSON, JPEG or form rather than by a header.
     """
@@ -61,7 +64,24 @@ def check_choices(choices: Choices) -> None:
     if choices.pad_to is not None and not 1 <= choices.pad_to <= MAX_PAD_TO_BYTES:
         raise InputError("pad_to", f"must be between 1 and {MAX_PAD_TO_BYTES} bytes")
     if choices.check_url is not None:
-        check_url(choices.check_url.replace("{upload_id}", "0"))
+        try:
+            check_url(choices.check_url.replace(UPLOAD_ID, "0"))
+        except InputError as err:
+            raise InputError("check_url", err.reason) from err
+        if UPLOAD_ID not in choices.check_url:
+            raise InputError("check_url", f"must contain {UPLOAD_ID}, or it says nothing of this picture")
+
+
+def headers_of_check(destination: Destination, url: str) -> dict[str, str]:
+    """Return the headers to ask `url` with: those of the destination on its own server, none on any other.
+
+    Another server must not be told the destination's credentials. The URL need not have been checked.
+    """
+    origin = _origin(url.replace(UPLOAD_ID, "0"))
+    if origin is None or origin != _origin(destination.url):
+        return {}
+    headers = {name: value for name, value in destination.headers.items() if name.lower() != "content-type"}
+    return headers | authorization(destination.auth)
 
 
 def shaped(request: httpx.Request, choices: Choices) -> httpx.Request:
@@ -74,6 +94,15 @@ def shaped(request: httpx.Request, choices: Choices) -> httpx.Request:
         digest = content_digest(request.content).encode()
         request = _changed(request, [*request.headers.raw, (b"Content-Digest", digest)])
     return request if choices.pad_to is None else _lengthened(request, choices.pad_to)
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    """Return what a URL's server is known by, None where there is none; httpx leaves the scheme's own port out."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
+    return parts.scheme, parts.host, parts.port
 
 
 def _lengthened(request: httpx.Request, total: int) -> httpx.Request:

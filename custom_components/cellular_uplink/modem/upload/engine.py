@@ -35,7 +35,7 @@ from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise, with_longer_body
 from . import planner
 from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
-from .choices import AS_PLANNED, Choices, check_choices, shaped
+from .choices import AS_PLANNED, UPLOAD_ID, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
 from .formats import build_request, judge_of
 from .memory import OutcomeMemory, kind_of
@@ -274,7 +274,7 @@ class UploadEngine:
         """Ask the destination whether it has the picture, where it can be asked."""
         if choices.check_url is None:
             return False
-        url = choices.check_url.replace("{upload_id}", run.upload_id)
+        url = choices.check_url.replace(UPLOAD_ID, run.upload_id)
         question = httpx.Request(choices.check_method, url, headers={**choices.check_headers, "Connection": "close"})
         left_s = CHECK_TIMEOUT_S if until is None else min(CHECK_TIMEOUT_S, until - time.monotonic())
         if left_s < LEAST_TRY_S:

@@ -45,8 +45,7 @@ def build_request(
             "Idempotency-Key": upload_id,
         }
     )
-    if destination.auth.method is not AuthMethod.NONE:
-        headers["Authorization"] = _authorization(destination.auth)
+    headers.update(authorization(destination.auth))
     content: bytes | None = None
     fields = dict(destination.fields)
     extensions: dict[str, object] = {}
@@ -79,6 +78,18 @@ def build_request(
     return request
 
 
+def authorization(auth: Auth) -> dict[str, str]:
+    """Return the header that says who sends, or none."""
+    match auth.method:
+        case AuthMethod.BEARER:
+            return {"Authorization": f"Bearer {auth.token}"}
+        case AuthMethod.BASIC:
+            pair = f"{auth.username}:{auth.password}".encode()
+            return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
+        case AuthMethod.NONE:
+            return {}
+
+
 def judge_of(request: httpx.Request) -> qiniu.Judge | None:
     """Return what tells the meaning of an answer to this request, None where the HTTP status alone does."""
     return cast("qiniu.Judge | None", request.extensions.get(_JUDGE))
@@ -104,9 +115,3 @@ def _json_body(destination: Destination, picture: Picture) -> bytes:
     members = {"file_name": picture.file_name, "content_type": picture.content_type, **destination.fields}
     members[destination.file_field] = b64encode(picture.content).decode("ascii")
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _authorization(auth: Auth) -> str:
-    if auth.method is AuthMethod.BEARER:
-        return f"Bearer {auth.token}"
-    return "Basic " + b64encode(f"{auth.username}:{auth.password}".encode()).decode("ascii")
