@@ -35,6 +35,7 @@ from .const import (
     CONF_DELIVERY_CHUNKED,
     CONF_DELIVERY_DIGEST,
     CONF_DELIVERY_IN_DOUBT,
+    CONF_DELIVERY_PADS_BODY,
     CONF_DELIVERY_ROUTE,
     CONF_DELIVERY_TLS_BY,
     CONF_FIELDS,
@@ -97,6 +98,7 @@ DELIVERY_SCHEMA = vol.Schema(
         vol.Optional(CONF_DELIVERY_CHECK_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL)),
         _delivery(CONF_DELIVERY_DIGEST): BooleanSelector(),
         _delivery(CONF_DELIVERY_CHUNKED): BooleanSelector(),
+        _delivery(CONF_DELIVERY_PADS_BODY): BooleanSelector(),
     }
 )
 

@@ -28,6 +28,7 @@ from .const import (
     CONF_DELIVERY_CHUNKED,
     CONF_DELIVERY_DIGEST,
     CONF_DELIVERY_IN_DOUBT,
+    CONF_DELIVERY_PADS_BODY,
     CONF_DELIVERY_ROUTE,
     CONF_DELIVERY_TLS_BY,
     CONF_FIELDS,
@@ -79,6 +80,7 @@ DELIVERY_DEFAULTS: Final[Mapping[str, Any]] = {
     CONF_DELIVERY_IN_DOUBT: InDoubt.SEND_AGAIN.value,
     CONF_DELIVERY_DIGEST: False,
     CONF_DELIVERY_CHUNKED: False,
+    CONF_DELIVERY_PADS_BODY: False,
 }
 """What holds for a destination that says nothing of it, such as one that was stored before it could."""
 
@@ -145,6 +147,7 @@ def destination_choices(data: Mapping[str, Any], destination: Destination) -> Ch
         check_method="GET" if check is Check.GET else "HEAD",
         check_headers={} if url is None else headers_of_check(destination, url),
         has_content_digest=delivery[CONF_DELIVERY_DIGEST],
+        pads_body=delivery[CONF_DELIVERY_PADS_BODY],
     )
 
 

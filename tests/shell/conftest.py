@@ -85,6 +85,7 @@ def delivery_data(**changes: Any) -> dict[str, Any]:
         "check_url": "",
         "content_digest": False,
         "chunked": False,
+        "pads_body": False,
         **changes,
     }
 

@@ -99,6 +99,7 @@ async def test_stores_all_settings(
             "check_url": " https://cloud.example:443/stored/{upload_id}.jpg ",
             "content_digest": True,
             "chunked": True,
+            "pads_body": True,
         },
     )
     await submit(hass, await start(hass, entry), answer)
@@ -121,6 +122,7 @@ async def test_stores_all_settings(
             "check_url": "https://cloud.example:443/stored/{upload_id}.jpg",
             "content_digest": True,
             "chunked": True,
+            "pads_body": True,
         },
     )
     choices = destination_choices(stored(entry), destination_settings(stored(entry)))
@@ -133,6 +135,7 @@ async def test_stores_all_settings(
         check_headers={"X-Station": "7", "Authorization": "Basic bWU6c2VjcmV0"},
         has_content_digest=True,
         allows_chunked=True,
+        pads_body=True,
         modem_ca_pem=ca.strip(),
     )
     # Another server is not told who asks.
