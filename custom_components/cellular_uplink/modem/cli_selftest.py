@@ -10,6 +10,7 @@ import sys
 from .cli_state import read_memory, write_memory
 from .cli_upload import pairs_of, printable, read_file
 from .errors import InputError
+from .explain import add_quirks_option, quirks_folder
 from .quirks.loader import load_quirks
 from .routes.plan import HttpCommand, RouteName, TlsPlace
 from .routes.tls import build_ssl_context
@@ -30,6 +31,7 @@ class Order:
     wish: Wish
     limit_bytes: int | None = None
     state: Path | None = None
+    quirks: Path | None = None
     is_dry_run: bool = False
     as_json: bool = False
 
@@ -59,6 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit-bytes", type=int, metavar="N", help="most it may cost over the air, both ways")
     parser.add_argument("--dry-run", action="store_true", help="say what would be sent and what it costs, send nothing")
     parser.add_argument("--state", metavar="FILE", help="where findings are kept for uploads with the same --state")
+    add_quirks_option(parser)
 
 
 def order_from(options: argparse.Namespace) -> Order:
@@ -85,6 +88,7 @@ def order_from(options: argparse.Namespace) -> Order:
         ),
         limit_bytes=options.limit_bytes,
         state=None if options.state is None else Path(options.state),
+        quirks=quirks_folder(options),
         is_dry_run=options.dry_run,
         as_json=options.json,
     )
@@ -100,7 +104,7 @@ async def run(session: ModemSession, order: Order) -> SelfTestResult | Agenda:
         ModemError: the modem was not reached.
     """
     memory = OutcomeMemory() if order.state is None else await asyncio.to_thread(read_memory, order.state)
-    catalogue = await asyncio.to_thread(load_quirks)
+    catalogue = await asyncio.to_thread(load_quirks, order.quirks)
     agenda = plan_cases(await session.open(), catalogue, order.wish)
     if order.is_dry_run:
         return agenda
