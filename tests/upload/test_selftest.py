@@ -279,7 +279,7 @@ def test_mistakes(run: Run, arguments: tuple[str, ...], words: str) -> None:  # 
     ("url", "arguments", "words"),
     [
         ("https://x/", (), "tls: must be modem"),
-        ("http://x/", (), "commands: are none with which"),
+        ("http://x/", (), "url: must be https, with TLS by the modem"),
         ("http://x/", ("--command", "content"), "commands: names content, which this modem has not; it has postfile"),
         ("http://x/", ("--route", "socket", "--command", "post"), "commands: are those of the modem's HTTP client"),
         (f"https://x/{'y' * 1500}", ("--tls", "modem"), "url: and headers take"),

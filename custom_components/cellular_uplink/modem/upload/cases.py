@@ -200,6 +200,10 @@ def plan_cases(identity: Identity, catalogue: Iterable[Quirk], wish: Wish) -> Ag
     tls = TlsPlace.MODEM if destination.is_https else TlsPlace.NONE
     cases = [case for command in commands for case in _cases_of(quirks, command, tls)]
     if wish.route is not RouteName.SOCKET and not cases:
+        if tls is TlsPlace.NONE:
+            raise InputError(
+                "url", "must be https, with TLS by the modem: this model's faults of length show there only"
+            )
         raise InputError("commands", "are none with which this test could settle a fault of this model")
     cases = [*_socket_cases(quirks, cases, wish), *cases]
     head_bytes = len(serialise(build_request(destination, Picture(content=b"x"), "0" * 32))) - 1
