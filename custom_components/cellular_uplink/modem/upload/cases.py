@@ -202,7 +202,7 @@ def plan_cases(identity: Identity, catalogue: Iterable[Quirk], wish: Wish) -> Ag
     if wish.route is not RouteName.SOCKET and not cases:
         if tls is TlsPlace.NONE:
             raise InputError(
-                "url", "must be https, with TLS by the modem: this model's faults of length show there only"
+                "url", "must be https, with TLS by the modem: only there do lengths show a fault of this model"
             )
         raise InputError("commands", "are none with which this test could settle a fault of this model")
     cases = [*_socket_cases(quirks, cases, wish), *cases]
