@@ -36,7 +36,8 @@ the build matters.
 [destinations](destinations.md#known-faults-of-your-own)). A mistake in a file is an error with its line. A file is a
 list of `[[quirk]]` with `id`, `title`, `effect`, `params`, `confidence`, `unknown_firmware` (apply or skip),
 `applies` (`route`, `tls`, `commands`; without it the driver alone is concerned), `vector` (cases on both sides of the
-fault, run against the code), `[quirk.match]` (`vendor`, `models`, `affected`, `reported`, `good`),
+fault, run against the code), `never_used` (what the fault needs to strike, where nothing here uses it),
+`[quirk.match]` (`vendor`, `models`, `affected`, `reported`, `good`),
 `[[quirk.evidence]]` (`kind`, `source`, `says`, `url`, `firmware`, `against`) and `retire`.
 """
 _TITLES = {
@@ -99,7 +100,7 @@ def _section(quirk: Quirk) -> str:
         f"{quirk.title}. **{quirk.confidence.value.capitalize()}.**\n",
         f"- Models: {', '.join(f'`{model}`' for model in rules.models)}. Firmware: {'; '.join(firmware)}.",
         f"- Where: {_where(quirk)}.",
-        f"- Remedy (`{quirk.effect.name}`): {quirk.effect.sentence()}.",
+        f"- Remedy (`{quirk.effect.name}`): {quirk.sentence}.",
         *(_said(evidence) for evidence in quirk.evidence),
     ]
     if quirk.retire:

@@ -99,6 +99,35 @@ async def test_lost_bytes_are_noticed_and_sent_again(
     assert await driver.list_files() == {"a.req": 20_000}
 
 
+async def test_a_line_without_a_brake_gets_small_pieces(
+    start_session: StartSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """quectel-qfupl-truncation: what is more than the modem's buffer at once is lost, each time."""
+    monkeypatch.setattr(module, "INPUT_BASE_S", 0)
+    overrun = ("overrun=always", "uart_buffer_bytes=4096", "uart_drain_bytes_s=400000")
+    session = start_session("bg96", *(word for switch in overrun for word in ("--set", switch)))
+    driver = await quectel(session)
+    await driver.write_file("a.req", BODY[:8000])
+    assert await driver.list_files() == {"a.req": 8000}
+    wire = trace_of(session)
+    assert "overrun" in wire
+    assert (wire.count("AT+QFUPL="), wire.count("AT+QFWRITE=")) == (1, 8)
+
+
+def test_no_piece_is_an_order_to_leave() -> None:
+    """quectel-qfupl-plusplusplus: none ends in +, but the last, and none is of + alone, where that can be had."""
+    for data in (b"abc+++", b"abcdefgh+++", b"+++", b"ab+++++++", b"a+b+++c+++d"):
+        for size in range(1, len(data) + 2):
+            pieces: list[bytes] = []
+            while (position := sum(map(len, pieces))) < len(data):
+                pieces.append(module._cut(data, position, size))
+            assert b"".join(pieces) == data
+            assert max(map(len, pieces)) <= size
+            if size > data.count(b"+") + 1 and data.strip(b"+"):
+                assert not any(piece.endswith(b"+") for piece in pieces[:-1])
+                assert all(piece.strip(b"+") for piece in pieces)
+
+
 async def test_a_line_that_always_damages_is_given_up(start_session: StartSession) -> None:
     session = start_session("bg96", "--fault", "corrupt=direction:in,every:9001")
     driver = await quectel(session)

@@ -1,10 +1,13 @@
 """The catalogue itself: every vector against the code, what matches which firmware, and why."""
 
+from pathlib import Path
+
 import pytest
 
 from custom_components.cellular_uplink.modem.drivers.base import Identity
 from custom_components.cellular_uplink.modem.explain import demand_of, explain, identity_of
 from custom_components.cellular_uplink.modem.quirks.effects import EFFECTS, run_vector
+from custom_components.cellular_uplink.modem.quirks.firmware import Vendor
 from custom_components.cellular_uplink.modem.quirks.registry import Confidence, MatchedQuirk, Quirk, match
 
 from .firmware_seen import CHINA_MOBILE, QUECTEL
@@ -33,9 +36,27 @@ def test_every_effect_is_in_use(catalogue: Catalogue) -> None:
     assert {quirk.effect.name for quirk in catalogue} == set(EFFECTS) - {"effect"}
 
 
+def test_what_is_never_used_is_in_no_driver(catalogue: Catalogue) -> None:
+    """Else what `explain` says of it would not be true."""
+    drivers = Path(__file__).parents[2] / "custom_components" / "cellular_uplink" / "modem" / "drivers"
+    of_vendor = {Vendor.QUECTEL: "quectel*.py", Vendor.CHINA_MOBILE: "china_mobile*.py"}
+    idle = [quirk for quirk in catalogue if quirk.never_used]
+    assert len(idle) > 10
+    for quirk in idle:
+        files = [*drivers.glob(of_vendor[quirk.match.vendor]), drivers / "generic.py", drivers / "sockets.py"]
+        name = quirk.never_used.removeprefix("AT")
+        word = name.partition("=")[2] or f'"{name}"'
+        assert not any(word in path.read_text(encoding="utf-8") for path in files), quirk.where
+
+
 def test_sentences_stand_in_a_line(catalogue: Catalogue) -> None:
     for quirk in catalogue:
-        for text in (quirk.title, quirk.effect.sentence(), *(evidence.says for evidence in quirk.evidence)):
+        for text in (
+            quirk.title,
+            quirk.sentence,
+            quirk.effect.sentence(),
+            *(evidence.says for evidence in quirk.evidence),
+        ):
             assert text.isprintable()
             assert not text.endswith("."), quirk.where
 
@@ -47,7 +68,7 @@ def test_sentences_stand_in_a_line(catalogue: Catalogue) -> None:
         ("bg96mar03a06m1g_01.005.01.005", Confidence.CONFIRMED, "seen on"),
         ("BG96MAR02A07M1G_01.011.01.011", Confidence.CONFIRMED, "seen on"),
         ("BG96MAR04A02M1G_02.002.01.002", Confidence.REPORTED, "reported of firmware R04A02/02.002.01.002"),
-        ("BG96MAR02A07M1G_01.016.01.016", Confidence.REPORTED, "nobody has reported"),
+        ("BG96MAR02A07M1G_01.016.01.016", Confidence.REPORTED, "nobody says whether"),
         ("BG96MAR02A07M1G", Confidence.REPORTED, "may be one with the fault: it does not tell its build"),
         ("rubbish", Confidence.REPORTED, "no firmware string"),
         (None, Confidence.REPORTED, "does not tell its firmware"),
@@ -121,3 +142,5 @@ def test_explain_every_firmware_seen(catalogue: Catalogue, model: str, firmware:
     assert firmware in text
     assert "None" not in text
     assert ".." not in text.replace("...", "")
+    if (scheme, tls) == ("https", "host"):
+        assert len(text.splitlines()) <= 25, "what concerns nothing in the plan is an id at most"

@@ -114,6 +114,7 @@ async def test_clients_are_given_back(start: Start, server: Server, switch: str)
         response = await send(session, post_of(server.url, 300 + number), CONTENT)
         assert response.status_code == 200
     assert len(server.requests) == 6
+    assert "+CME ERROR: 653" not in trace_of(session)
 
 
 async def test_clients_of_a_former_owner(start: Start, server: Server) -> None:

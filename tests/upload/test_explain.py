@@ -41,6 +41,18 @@ def test_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  1. socket: HTTP by this host over a TCP socket" in text
     assert "  2. modem-http by postfile:" in text
     assert "Not tried:\n  modem-http by post: quectel-bg96-719-post" in text
+    assert (
+        text.index("Plan:") < text.index("Faults that shape this plan:") < text.index("Dealt with whatever the plan:")
+    )
+    assert (
+        "(quectel-qfupl-truncation, reported: taken to be true of every BG96)" in text.partition("  2. modem-http")[2]
+    )
+    assert "quectel-bg96-qfcrc-missing" in text.partition("Of no concern here:")[2]
+    # What this upload does not meet is no more than a name.
+    assert cli.main(["explain", *R03]) == 0
+    text = capsys.readouterr().out
+    assert "X-PADDING" not in text
+    assert "modem-http by postfile or post: the modem would do TLS, and the destination does not allow that" in text
 
 
 def test_release_and_its_quirk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,7 +125,8 @@ def test_a_doubt_is_settled_by_command() -> None:
     assert "padding" not in refuted["postfile"]
     assert "2035 bytes of padding" in refuted["post"]
     met = _why(UNKNOWN, _finding(PAD, "postfile", holds=True))["postfile"]
-    assert f"{PAD} (confirmed; your self-test of 1971-01-01 met it) is worked around; 2035 bytes of padding" in met
+    assert f"{PAD} (confirmed; your self-test of 1971-01-01 met it) is worked around" in met
+    assert "2035 bytes of padding" in met
 
 
 def test_a_fault_the_catalogue_does_not_know_of_this_firmware() -> None:

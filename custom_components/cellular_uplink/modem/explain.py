@@ -2,18 +2,20 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+import textwrap
 
 from .cli_state import read_memory
 from .drivers import family_of
 from .drivers.base import Identity
+from .drivers.generic import GenericDriver
 from .errors import InputError
 from .quirks.firmware import vendor_of
 from .quirks.loader import load_quirks
 from .quirks.registry import Finding, MatchedQuirk, Quirk, firmware_of, match
-from .routes.plan import Capabilities, Demand, LearnedOutcome, Plan, PlannedAttempt, TlsPlace
+from .routes.plan import Capabilities, Demand, LearnedOutcome, Plan, PlannedAttempt, Rejected, TlsPlace
 from .upload.memory import OutcomeMemory, kind_of
 from .upload.planner import attempt_as_dict, capabilities_of, plan, rejected_as_dict
 from .upload.request import check_text
@@ -21,6 +23,8 @@ from .upload.request import check_text
 DEFAULT_REQUEST_BYTES = 80_000
 ASSUMED_HEAD_BYTES = 300
 """What the head of a request takes, where only its whole length is told; it matters near a body limit only."""
+
+_WHERE_TOLD = "docs/quirks.md tells what each of them is, who says so, and what is done about it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,34 +53,54 @@ class Explanation:
         }
 
     def lines(self) -> list[str]:
-        """Return it as an engineer would say it."""
+        """Return it as an engineer would say it: the plan and what shapes it, then the rest, ever shorter."""
+        deciding = self._deciding()
         lines = [self._who(), self._what(), ""]
-        if not self.quirks:
-            lines.append("No fault is known of this modem.")
-        met = self._met()
-        told = [quirk for quirk in self.quirks if quirk.id in met]
-        spoken = [quirk for quirk in self.quirks if not quirk.applies.is_for_routes]
-        for title, quirks in (("Faults this upload meets:", told), ("Faults beside uploads, for the driver:", spoken)):
-            if quirks:
-                lines.append(title)
-                lines += [line for quirk in quirks for line in _quirk_lines(quirk)]
-        if others := [quirk for quirk in self.quirks if quirk not in told and quirk not in spoken]:
-            lines.append("Faults of ways this upload does not take:")
-            lines += [f"  {quirk.id} [{quirk.confidence}]: {quirk.title}." for quirk in others]
-        lines += ["", "Plan:" if self.plan.attempts else "Plan: there is no way to send this."]
+        lines.append("Plan:" if self.plan.attempts else "Plan: there is no way to send this.")
+        told = set(deciding)
         for number, attempt in enumerate(self.plan.attempts, 1):
-            lines += _attempt_lines(number, attempt)
+            lines += self._attempt_lines(number, attempt, told, deciding)
         if self.plan.rejected:
-            lines += ["", "Not tried:"]
-            lines += [f"  {_way(left.route, left.command)}: {left.why}" for left in self.plan.rejected]
-        return lines
+            lines += ["", "Not tried:", *_rejected_lines(self.plan.rejected)]
+        if not self.quirks:
+            return [*lines, "", "No fault is known of this modem."]
+        if deciding:
+            lines += ["", "Faults that shape this plan:"]
+            lines += [line for quirk in self.quirks if quirk.id in deciding for line in _quirk_lines(quirk)]
+        if self.identity.family == GenericDriver.family:
+            lines += _ids("Known of it, while there is no driver for it", [quirk.id for quirk in self.quirks])
+            return [*lines, "", _WHERE_TOLD]
+        others = [quirk for quirk in self.quirks if quirk.id not in told]
+        spoken = [quirk.id for quirk in others if not (quirk.applies.is_for_routes or quirk.is_idle)]
+        lines += _ids("Dealt with whatever the plan", spoken)
+        lines += _ids("Of no concern here", [quirk.id for quirk in others if quirk.id not in spoken])
+        return [*lines, "", _WHERE_TOLD]
 
-    def _met(self) -> set[str]:
-        """Return the quirks that changed the plan or are worked around in it."""
+    def _deciding(self) -> set[str]:
+        """Return the quirks that put ways in another order, took one out, or lengthen the request."""
         words = [attempt.why for attempt in self.plan.attempts] + [left.why for left in self.plan.rejected]
-        done = {workaround.quirk_id for attempt in self.plan.attempts for workaround in attempt.workarounds}
         named = {quirk.id for quirk in self.quirks if any(f"{quirk.id} (" in text for text in words)}
-        return done | named
+        return named | {
+            workaround.quirk_id
+            for attempt in self.plan.attempts
+            for workaround in attempt.workarounds
+            if workaround.effect in ("pad_total_length", "late_last_packet")
+        }
+
+    def _attempt_lines(self, number: int, attempt: PlannedAttempt, told: set[str], deciding: set[str]) -> list[str]:
+        """Return an attempt, and what is worked around on it: at length where `told` doesn't have it yet."""
+        lines = [f"  {number}. {_way(attempt.route, attempt.command)}: {attempt.why}."]
+        ids = [workaround.quirk_id for workaround in attempt.workarounds]
+        lines += [
+            f"     - {quirk.title}. Remedy: {quirk.sentence} ({quirk.id}, {quirk.confidence}: {quirk.why})."
+            for quirk in self.quirks
+            if quirk.id in ids and quirk.id not in told
+        ]
+        for there, known in (("above", told - deciding), ("below", deciding)):
+            if named := [quirk_id for quirk_id in ids if quirk_id in known]:
+                lines.append(f"     - {', '.join(named)}: see {there}.")
+        told.update(ids)
+        return lines
 
     def _who(self) -> str:
         model = self.identity.model or "A modem of unknown model"
@@ -202,19 +226,22 @@ def quirks_folder(options: argparse.Namespace) -> Path | None:
 
 
 def _quirk_lines(quirk: MatchedQuirk) -> list[str]:
-    return [
-        f"  {quirk.id} [{quirk.confidence}]: {quirk.title}.",
-        f"    Why: {quirk.why}.",
-        f"    Remedy: {quirk.sentence}.",
-    ]
+    why = quirk.why[:1].upper() + quirk.why[1:]
+    return [f"  {quirk.id} [{quirk.confidence}]: {quirk.title}.", f"    {why}. Remedy: {quirk.sentence}."]
 
 
-def _attempt_lines(number: int, attempt: PlannedAttempt) -> list[str]:
-    lines = [f"  {number}. {_way(attempt.route, attempt.command)}: {attempt.why}."]
-    if attempt.workarounds:
-        lines.append(f"     Workarounds: {', '.join(workaround.quirk_id for workaround in attempt.workarounds)}")
-    return lines
+def _ids(title: str, ids: Sequence[str]) -> list[str]:
+    text = f"{title}: {', '.join(ids)}."
+    return ["", *textwrap.wrap(text, 118, subsequent_indent="  ", break_on_hyphens=False)] if ids else []
+
+
+def _rejected_lines(rejected: Iterable[Rejected]) -> list[str]:
+    """Return a line for each reason; commands that share one are named together."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for left in rejected:
+        ways.setdefault((left.route, left.why), []).append(str(left.command or ""))
+    return [f"  {_way(route, ' or '.join(commands))}: {why}" for (route, why), commands in ways.items()]
 
 
 def _way(route: str, command: str | None) -> str:
-    return str(route) if command is None else f"{route} by {command}"
+    return f"{route} by {command}" if command else str(route)

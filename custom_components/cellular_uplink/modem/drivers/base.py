@@ -119,6 +119,34 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """What a driver has to mind with the firmware at hand, of what is known to be broken in it (quirks).
+
+    `quarantine_s`: how long the id of a failed connection is left unused while others are free. `avoids_close`: the
+    close command is dangerous, so it is not given where the server has closed, which frees the id as well.
+    """
+
+    quarantine_s: float = 0.0
+    avoids_close: bool = False
+
+
+@runtime_checkable
+class TakesCare(Protocol):
+    """Drivers that can work around faults of a firmware."""
+
+    def mind(self, care: Care) -> None:
+        """Mind this from now on."""
+
+
+@runtime_checkable
+class SupportsRestart(Protocol):
+    """Modems that can be told to restart."""
+
+    async def restart(self) -> None:
+        """Restart the modem and wait until it says that it is back, at most a minute. Raises ModemError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SocketLimits:
     """What a family's TCP sockets allow. `chunk_bytes` is the most one send command takes."""
 
@@ -141,6 +169,14 @@ class ModemSocket(Protocol):
 
     def close(self) -> None:
         """Give the socket back: enqueued, never waited for, safe to call twice and inside a cancelled task."""
+
+
+@runtime_checkable
+class CountsAcknowledged(Protocol):
+    """Sockets whose modem counts what the server's system has acknowledged."""
+
+    async def read_unacknowledged_bytes(self) -> int | None:
+        """Return how many bytes are on their way, None where the modem does not tell (any more)."""
 
 
 @runtime_checkable

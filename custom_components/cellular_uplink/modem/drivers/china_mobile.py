@@ -10,7 +10,7 @@ from ..at.codec import CodecRules, CountedRule, parse_fields
 from ..at.command import Command, Priority, Prompt
 from ..at.encoding import AtEncoder, Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
-from .base import ApnSettings, Identity, SocketLimits
+from .base import ApnSettings, Care, Identity, SocketLimits
 from .china_mobile_http import ChinaMobileHttp
 from .generic import pdp_type, wait_event
 from .sockets import BaseSocket, SocketTable
@@ -70,6 +70,7 @@ class ChinaMobileDriver(ChinaMobileHttp):
         self.sockets: SocketTable[ChinaMobileSocket] = SocketTable(SOCKET_COUNT)
         self._configured_ids: set[int] = set()
         self._applied_apn: ApnSettings | None = None
+        self.avoids_close = False
         channel.on_lost(self._broke)
         on_urc = channel.on_urc
         on_urc(re.compile(rb"\+MIPOPEN: ?\d"), self._opened)
@@ -107,6 +108,16 @@ class ChinaMobileDriver(ChinaMobileHttp):
     async def read_iccid(self) -> str | None:
         """ICCID or MCCID, whichever the firmware has."""
         return await self.read_digits(self.encoder.run("+ICCID")) or await self.read_digits(self.encoder.run("+MCCID"))
+
+    # -- faults of the firmware ---------------------------------------------------------------------------------------
+
+    def mind(self, care: Care) -> None:
+        """Mind what is known of this firmware."""
+        self.sockets.quarantine_s, self.avoids_close = care.quarantine_s, care.avoids_close
+
+    async def restart(self) -> None:
+        """AT+MREBOOT=0 (ml307r.md 2); raises ModemError."""
+        await self._restart_by(self.encoder.set("+MREBOOT", 0))
 
     # -- packet data --------------------------------------------------------------------------------------------------
 
@@ -181,9 +192,9 @@ class ChinaMobileDriver(ChinaMobileHttp):
 
     @override
     async def release_sockets(self) -> None:
-        """Close every id: a free one answers 551, which is what we want."""
+        """Close every id that is not known to be free."""
         for socket_id in RELEASED_IDS:
-            if socket_id not in self.sockets:
+            if socket_id not in self.sockets and await self.socket_state(socket_id) != "INITIAL":
                 await self.try_ask(self.encoder.set("+MIPCLOSE", socket_id))
 
     async def open_socket(self, host: str, port: int) -> ChinaMobileSocket:
@@ -197,7 +208,7 @@ class ChinaMobileDriver(ChinaMobileHttp):
         try:
             await self._open(socket, host, port)
         except BaseException:
-            socket.close()
+            socket.close(failed=True)
             raise
         return socket
 
@@ -328,6 +339,14 @@ class ChinaMobileSocket(BaseSocket):
             raise SocketError(err.code, f"Sending failed: {_words(err.code)}") from err
         self._traffic.sent_bytes += len(data)
 
+    async def read_unacknowledged_bytes(self) -> int | None:
+        """AT+MIPSACK=<id> -> +MIPSACK: <sent>,<acked>,<unacked>,<received>."""
+        response = await self._driver.try_ask(
+            self._driver.encoder.set("+MIPSACK", self.id), info=re.compile(rb"\+MIPSACK: ")
+        )
+        values = parse_fields(response.lines[-1], "+MIPSACK") if response and response.lines else []
+        return values[2] if len(values) > 2 and isinstance(values[2], int) else None
+
     async def receive(self) -> bytes:
         """Wait for data; b"" once the peer has closed and all was read."""
         while True:
@@ -344,6 +363,9 @@ class ChinaMobileSocket(BaseSocket):
 
     @override
     def _enqueue_close(self) -> None:
+        if self._driver.avoids_close and self.is_closed_by_peer:
+            self._driver.sockets.forget(self)  # by default the modem frees it then ("autofree" 0)
+            return
         line = self._driver.encoder.set("+MIPCLOSE", self.id)
         closing = self._driver.channel.enqueue(Command(line=line, timeout_s=CLOSE_TIMEOUT_S, priority=Priority.URGENT))
         self._driver.sockets.give_back(self, closing)

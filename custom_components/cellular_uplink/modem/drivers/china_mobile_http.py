@@ -40,8 +40,12 @@ ASSUMED_UPLINK_BPS = 16_000
 COMMAND_S = 10.0
 MARGIN_S = 10.0
 DELETE_PAUSE_S = 0.15
-"""The vendor's SDK wants 100 ms between two deletions."""
+"""The vendor's SDK wants 100 ms between two deletions, which go on in the background."""
 DELETE_TRIES = 5
+FRAGMENT_BYTES = 1024
+"""An answer comes in pieces of this size ..."""
+FRAGMENT_MS = 100
+"""... this far apart: in one go, large ones lost bytes at 115200 baud (ml307r.md 2)."""
 MAX_BODY_BYTES = 262_144
 """Of a response's body this much is kept."""
 
@@ -136,6 +140,9 @@ class ChinaMobileHttp(GenericDriver):
         super().__init__(channel)
         self._mhttp_lock = asyncio.Lock()
         self._mhttp_clients: dict[int, _Client] = {}
+        self._mhttp_deletion = asyncio.Event()
+        self._mhttp_deleted_at = -DELETE_PAUSE_S
+        self._mhttp_timers: dict[int, asyncio.TimerHandle] = {}
         self._is_mhttp_clean = False
         channel.on_urc(re.compile(rb"\+MHTTPURC: "), self._mhttp_event)
 
@@ -159,6 +166,9 @@ class ChinaMobileHttp(GenericDriver):
         if method not in _METHODS:
             raise HttpError("method", f"The modem's HTTP client knows no {method}")
         async with self._mhttp_lock:
+            while self._mhttp_clients:  # those of earlier requests, on their way back
+                self._mhttp_deletion.clear()
+                await self._mhttp_deletion.wait()
             try:
                 if not self._is_mhttp_clean:
                     await self._delete_strangers()
@@ -203,6 +213,9 @@ class ChinaMobileHttp(GenericDriver):
         ]
         for key, values in settings:
             await self.ask(self.encoder.set("+MHTTPCFG", Text("key", key), client.id, *values))
+        await self.try_ask(
+            self.encoder.set("+MHTTPCFG", Text("key", "fragment"), client.id, FRAGMENT_BYTES, FRAGMENT_MS)
+        )
         await self._set_headers(client, headers)
         path = Text("url", url.path)
         request = Command(
@@ -333,19 +346,39 @@ class ChinaMobileHttp(GenericDriver):
         self._is_mhttp_clean = True
 
     def _delete(self, client: _Client) -> None:
-        """Give a client back: enqueued, never waited for; one that refuses is asked again."""
+        """Give a client back: enqueued, never waited for; not too soon after another, and again where it is refused."""
+        now = asyncio.get_running_loop().time()
+        if self.channel.is_lost:
+            self._deleted(client)
+        elif now < self._mhttp_deleted_at + DELETE_PAUSE_S:
+            self._delete_later(client, self._mhttp_deleted_at + DELETE_PAUSE_S)
+        else:
+            self._delete_now(client)
+
+    def _delete_later(self, client: _Client, when: float) -> None:
+        self._mhttp_timers[client.id] = asyncio.get_running_loop().call_at(when, self._delete_now, client)
+
+    def _delete_now(self, client: _Client) -> None:
+        self._mhttp_timers.pop(client.id, None)
         client.deletions += 1
         line = self.encoder.set("+MHTTPDEL", client.id)
         deleting = self.channel.enqueue(Command(line=line, timeout_s=COMMAND_S, priority=Priority.URGENT))
 
         def after(done: asyncio.Future[Response]) -> None:
+            self._mhttp_deleted_at = asyncio.get_running_loop().time()
             error = done.exception()
-            if isinstance(error, CommandError) and error.code == _BUSY and client.deletions < DELETE_TRIES:
-                asyncio.get_running_loop().call_later(DELETE_PAUSE_S, self._delete, client)
-            elif self._mhttp_clients.get(client.id) is client:
-                del self._mhttp_clients[client.id]
+            is_refused = isinstance(error, CommandError) and error.code == _BUSY
+            if is_refused and client.deletions < DELETE_TRIES and not self.channel.is_lost:
+                self._delete_later(client, self._mhttp_deleted_at + DELETE_PAUSE_S)
+            else:
+                self._deleted(client)
 
         deleting.add_done_callback(after)
+
+    def _deleted(self, client: _Client) -> None:
+        if self._mhttp_clients.get(client.id) is client:
+            del self._mhttp_clients[client.id]
+        self._mhttp_deletion.set()
 
     def _mhttp_event(self, line: bytes, data: bytes) -> None:
         match = re.match(rb'\+MHTTPURC: ?"(\w+)", ?([\d, ]+)', line)
@@ -372,8 +405,13 @@ class ChinaMobileHttp(GenericDriver):
     def mhttp_broke(self, error: ModemError) -> None:
         """The modem restarted, is gone or lost packet data: nothing more will come."""
         self._is_mhttp_clean = False
-        for client in self._mhttp_clients.values():
+        for client in tuple(self._mhttp_clients.values()):
             client.broke(error)
+            timer = self._mhttp_timers.get(client.id)
+            if timer is not None and self.channel.is_lost:  # nobody is left who could be asked
+                timer.cancel()
+                del self._mhttp_timers[client.id]
+                self._deleted(client)
 
     # -- TLS ----------------------------------------------------------------------------------------------------------
 

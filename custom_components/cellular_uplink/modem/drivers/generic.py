@@ -77,6 +77,12 @@ _SIM_CODES = {
 
 OPERATOR_TIMEOUT_S = 180.0
 """COPS may take this long (bg96.md 8)."""
+START_UP_S = 10.0
+"""How long a modem that starts may refuse commands: a public driver waits so long for APP RDY (bg96.md 6.4)."""
+START_UP_PAUSE_S = 0.25
+RESTART_COMMAND_S = 15.0
+RESTART_S = 60.0
+"""Longest boot seen is 30 s (bg96.md 6.4); a modem whose messages go to another port is not heard at all."""
 
 
 class GenericDriver:
@@ -99,18 +105,40 @@ class GenericDriver:
         self.traffic = Traffic()
         self.needs_prepare = True
         self._listeners: list[Callable[[], None]] = []
+        self._has_started = asyncio.Event()
         channel.configure(self.rules, banners=self.banners, on_banner=self._restarted)
         channel.on_urc(re.compile(rb"\+C(E|G)?REG: ?\d(,|$)"), self._status_changed)
         channel.on_urc(re.compile(rb"\+CPIN: "), self._status_changed)
+        channel.on_urc(re.compile(rb"(APP )?RDY$|\+MATREADY$"), lambda _line, _data: self._has_started.set())
 
     # -- start-up -----------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Configure what a host must: no echo, numbered errors, registration URCs, operator names as text."""
         self.needs_prepare = False
-        await self.ask(self.encoder.run("E0"), priority=Priority.URGENT)
+        await self._wait_started()
         for line in (self.encoder.set("+CMEE", 1), self.encoder.set("+CEREG", 2), self.encoder.set("+COPS", 3, 0)):
             await self.try_ask(line, priority=Priority.URGENT)
+
+    async def _wait_started(self) -> None:
+        """Switch the echo off, which a modem that is not done with its start refuses (BG95, up to APP RDY)."""
+        until = asyncio.get_running_loop().time() + START_UP_S
+        while True:
+            try:
+                await self.ask(self.encoder.run("E0"), priority=Priority.URGENT)
+            except CommandError:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(START_UP_PAUSE_S)
+            else:
+                return
+
+    async def _restart_by(self, line: CommandLine) -> None:
+        """Restart the modem with this command."""
+        self._has_started.clear()
+        await self.ask(line, timeout_s=RESTART_COMMAND_S)
+        self.needs_prepare = True
+        await wait_event(self._has_started, RESTART_S)
 
     def _restarted(self) -> None:
         """The modem said it restarted: what `prepare` set is gone."""

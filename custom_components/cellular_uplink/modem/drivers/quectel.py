@@ -10,7 +10,7 @@ from ..at.codec import CodecRules, CountedRule, parse_fields
 from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
-from .base import ApnSettings, Identity, IpType, Signal, SocketLimits
+from .base import ApnSettings, Care, Identity, IpType, Signal, SocketLimits
 from .generic import field_number, pdp_type, wait_event
 from .quectel_http import QuectelHttp
 from .sockets import BaseSocket, SocketTable
@@ -135,6 +135,16 @@ class QuectelDriver(QuectelHttp):
             sinr_db=signal.sinr_db,
         )
 
+    # -- faults of the firmware ---------------------------------------------------------------------------------------
+
+    def mind(self, care: Care) -> None:
+        """Mind what is known of this firmware."""
+        self.sockets.quarantine_s = care.quarantine_s
+
+    async def restart(self) -> None:
+        """AT+CFUN=1,1 (bg96.md 6.3); raises ModemError."""
+        await self._restart_by(self.encoder.set("+CFUN", 1, 1))
+
     # -- packet data --------------------------------------------------------------------------------------------------
 
     async def activate_packet_data(self, apn: ApnSettings | None) -> None:
@@ -245,7 +255,7 @@ class QuectelDriver(QuectelHttp):
         try:
             await self._open(socket, host, port)
         except BaseException:
-            socket.close()
+            socket.close(failed=True)
             raise
         return socket
 
@@ -337,6 +347,7 @@ class QuectelDriver(QuectelHttp):
         super()._restarted()
         self._must_deactivate = False
         self._applied_apn = None
+        self.has_closed_tls_sockets = False
         error = LinkError("modem_restarted", "The modem restarted")
         self.http_broke(error)
         self.sockets.forget_all(error)
@@ -399,7 +410,7 @@ class QuectelSocket(BaseSocket):
                 return
             # The buffer is full (M-TCP): nothing of the chunk was taken. Wait for acknowledgements.
             await asyncio.sleep(FULL_BUFFER_WAIT_S)
-            before, unacknowledged = unacknowledged, await self._unacknowledged_bytes()
+            before, unacknowledged = unacknowledged, await self.read_unacknowledged_bytes()
             has_progress = before is not None and unacknowledged is not None and unacknowledged < before
             if deadline is None or has_progress:
                 deadline = loop.time() + FULL_BUFFER_TIMEOUT_S
@@ -407,7 +418,7 @@ class QuectelSocket(BaseSocket):
                 raise SocketError("timeout", f"The network took no data for {FULL_BUFFER_TIMEOUT_S:.0f} s")
             self.check_sendable(data, CHUNK_BYTES)
 
-    async def _unacknowledged_bytes(self) -> int | None:
+    async def read_unacknowledged_bytes(self) -> int | None:
         """AT+QISEND=<id>,0 -> +QISEND: <total>,<acked>,<unacked>."""
         response = await self._driver.try_ask(
             self._driver.encoder.set("+QISEND", self.id, 0), info=re.compile(rb"\+QISEND: ")

@@ -5,6 +5,7 @@ written in pieces (DESIGN rule 2). Names of ours are recognised, so that what an
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 import hashlib
 import math
 import re
@@ -24,6 +25,9 @@ PIECE_S = 0.9
 MAX_PIECE_BYTES = 10_240
 """What QFWRITE takes where it is not told (M-FILE); more was never seen."""
 MIN_PIECE_BYTES = 256
+CAREFUL_PIECE_BYTES = 1_024
+"""Piece of a file that came out wrong: as much as acknowledge mode sends between two letters (M-FILE 2.4). Its answer
+is a number of bytes, while the letter's form is nowhere on record."""
 ASSUMED_BPS = 115_200
 SPARE_BYTES = 8_192
 """Room to leave in the storage: files cost more than their bytes (assumed)."""
@@ -34,6 +38,7 @@ FILE_TIMEOUT_S = 10.0
 
 _OWN = re.compile(r"cu[0-9a-f]{6}\.(req|pem)", re.IGNORECASE)
 _EXISTS = "407"
+_TIMED_OUT = "421"
 _FULL = frozenset({"403", "420"})
 
 FILE_ERRORS = {
@@ -55,6 +60,14 @@ def file_checksum(data: bytes) -> str:
     for byte in data[1::2]:
         low ^= byte
     return f"{high << 8 | low:x}"
+
+
+class _Stored(Enum):
+    """What became of a file that was written."""
+
+    WHOLE = auto()
+    SHORT = auto()
+    DAMAGED = auto()
 
 
 class QuectelFiles(GenericDriver):
@@ -120,7 +133,9 @@ class QuectelFiles(GenericDriver):
             )
 
     async def write_file(self, name: str, data: bytes, on_written: Callable[[int], None] | None = None) -> None:
-        """Write a file, tried twice: the size is compared, and where the modem tells it the checksum.
+        """Write a file; the size is compared, and where the modem tells it the checksum.
+
+        What came out wrong is written once more: where bytes were lost, in pieces so small that nothing need brake.
 
         Raises:
             HttpError: with the modem's number, or file_damaged.
@@ -129,10 +144,14 @@ class QuectelFiles(GenericDriver):
         line_s = len(data) * 10 / (self.channel.line_bps or ASSUMED_BPS)
         write = self._upload if line_s <= MAX_PORT_HELD_S else self._write_pieces
         try:
-            if await write(name, data, on_written or _ignore):
-                return
-            await self.delete_file(name)
-            if await write(name, data, _ignore):
+            stored = await write(name, data, on_written or _ignore)
+            if stored is not _Stored.WHOLE:
+                await self.delete_file(name)
+                if stored is _Stored.SHORT:
+                    stored = await self._write_pieces(name, data, _ignore, CAREFUL_PIECE_BYTES)
+                else:
+                    stored = await self._upload(name, data, _ignore)
+            if stored is _Stored.WHOLE:
                 return
         except CommandError as err:
             await self._drop(name)
@@ -171,8 +190,8 @@ class QuectelFiles(GenericDriver):
             await self.write_file(name, data)
         return name
 
-    async def _upload(self, name: str, data: bytes, tell: Callable[[int], None]) -> bool:
-        """AT+QFUPL: one exchange, with a checksum; return whether it is right."""
+    async def _upload(self, name: str, data: bytes, tell: Callable[[int], None]) -> _Stored:
+        """AT+QFUPL: one exchange, with a checksum."""
         seconds = self._input_time_s(len(data))
         command = Command(
             line=self.encoder.set("+QFUPL", Text("file", name), len(data), seconds),
@@ -185,29 +204,33 @@ class QuectelFiles(GenericDriver):
         try:
             response = await self.channel.execute(command)
         except CommandError as err:
+            if err.code == _TIMED_OUT:
+                return _Stored.SHORT
             if err.code != _EXISTS:
                 raise
             await self.delete_file(name)
             response = await self.channel.execute(command)
         match = re.search(r":\s*(\d+)\s*,\s*([0-9A-Fa-f]+)", response.lines[-1]) if response.lines else None
-        if match is None or int(match[1]) != len(data) or int(match[2], 16) != int(file_checksum(data), 16):
-            return False
+        if match is None or int(match[1]) != len(data):
+            return _Stored.SHORT
+        if int(match[2], 16) != int(file_checksum(data), 16):
+            return _Stored.DAMAGED
         tell(len(data))
-        return True
+        return _Stored.WHOLE
 
-    async def _write_pieces(self, name: str, data: bytes, tell: Callable[[int], None]) -> bool:
-        """QFOPEN, QFWRITE and QFCLOSE: many short exchanges; return whether the size is right."""
+    async def _write_pieces(
+        self, name: str, data: bytes, tell: Callable[[int], None], max_bytes: int = MAX_PIECE_BYTES
+    ) -> _Stored:
+        """QFOPEN, QFWRITE and QFCLOSE: many short exchanges, each of which tells a size."""
         lines = await self._ask_files("+QFOPEN", Text("file", name), 1)
         handle = field_number(parse_fields(lines[-1], "+QFOPEN") if lines else [], 0, "+QFOPEN")
-        size = self.piece_bytes()
+        size = min(max_bytes, self.piece_bytes())
         position = 0
         try:
             while position < len(data):
-                piece = data[position : position + size]
-                if position + size < len(data):
-                    piece = piece.rstrip(b"+") or piece  # between two silences +++ would leave data mode
+                piece = _cut(data, position, size)
                 if not await self._write_piece(handle, piece, position + len(piece)):
-                    return False
+                    return _Stored.SHORT
                 position += len(piece)
                 tell(len(piece))
         finally:
@@ -215,7 +238,7 @@ class QuectelFiles(GenericDriver):
             self.channel.enqueue(
                 Command(line=self.encoder.set("+QFCLOSE", handle), timeout_s=FILE_TIMEOUT_S, priority=Priority.STATUS)
             )
-        return True
+        return _Stored.WHOLE
 
     async def _write_piece(self, handle: int, piece: bytes, total: int) -> bool:
         seconds = self._input_time_s(len(piece))
@@ -248,6 +271,17 @@ class QuectelFiles(GenericDriver):
         except CommandError as err:
             raise file_error(err.code) from err
         return response.lines
+
+
+def _cut(data: bytes, position: int, size: int) -> bytes:
+    """Return the next piece: +++ between two silences would leave data mode, so none ends in a +, or is of + alone."""
+    end = position + size
+    if end >= len(data):
+        return data[position:]
+    piece = data[position:end].rstrip(b"+")
+    if not data[position + len(piece) :].strip(b"+"):
+        piece = piece[:-1].rstrip(b"+")
+    return piece or data[position:end]
 
 
 def _ignore(_count: int) -> None:

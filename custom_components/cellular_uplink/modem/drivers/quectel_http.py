@@ -111,6 +111,7 @@ class QuectelHttp(QuectelFiles):
         self._http_pending: _Pending | None = None
         self._http_read: asyncio.Event = asyncio.Event()
         self._uses_tls = False
+        self.has_closed_tls_sockets = False
         channel.on_urc(re.compile(rb"\+QHTTP(GET|POST|POSTFILE) ?: ?\d"), self._http_result)
         channel.on_urc(re.compile(rb"\+QHTTPREAD ?: ?\d"), lambda _line, _data: self._http_read.set())
         channel.on_stray_error(self._http_stray_error)
@@ -320,6 +321,8 @@ class QuectelHttp(QuectelFiles):
 
     async def _configure_tls(self, tls: ModemTls) -> None:
         """Set and read back what TLS depends on: out of the box these modems verify nothing."""
+        if not self.has_closed_tls_sockets:
+            await self._close_tls_sockets()
         await self._set_tls("sslversion", TLS_VERSION)
         await self._set_tls("ciphersuite", Word("0XFFFF"))
         if tls.ca_pem is not None:
@@ -328,6 +331,15 @@ class QuectelHttp(QuectelFiles):
         await self._set_tls("seclevel", 1 if tls.is_verified else 0)
         # Not in the BG96's manual; without it, servers that share an address refuse (bg96.md 5).
         await self.try_ask(self._tls_line("sni", 1))
+
+    async def _close_tls_sockets(self) -> None:
+        """Close what a former owner of the port left open: it blocks new settings (bg96.md 5, Mbed's driver)."""
+        response = await self.try_ask(self.encoder.run("+QSSLSTATE"), info=re.compile(rb"\+QSSLSTATE: "))
+        for line in response.lines if response else ():
+            number = parse_fields(line, "+QSSLSTATE")[0]
+            if isinstance(number, int):
+                await self.try_ask(self.encoder.set("+QSSLCLOSE", number, 0))
+        self.has_closed_tls_sockets = True
 
     async def _set_tls(self, key: str, value: Parameter) -> None:
         wanted = value.value if isinstance(value, Text | Word) else str(value)

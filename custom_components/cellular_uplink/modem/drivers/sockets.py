@@ -22,6 +22,8 @@ class BaseSocket(ABC):
         self.is_closed_by_peer = False
         self.error: ModemError | None = None
         self._is_closing = False
+        self.has_failed = False
+        """The connection never came about, or broke."""
         self.is_gone = False
         """The modem restarted: it knows nothing of this connection, and the id may be another's by now."""
 
@@ -53,11 +55,12 @@ class BaseSocket(ABC):
         if self.is_closed_by_peer:
             raise SocketError("closed", "The server closed the connection")
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         """Give the socket back, once; what waits on it fails."""
         if self._is_closing:
             return
         self._is_closing = True
+        self.has_failed = failed or self.error is not None
         self.broke(SocketError("closed", "The connection was closed on this side"))
         if not self.is_gone:
             self._enqueue_close()
@@ -70,13 +73,16 @@ class BaseSocket(ABC):
 class SocketTable[S: BaseSocket]:
     """The sockets of one modem: who has which id, and what happens to all of them at once.
 
-    Of the free ids it hands out the one unused for longest: late events of a closed socket meet no new one.
+    Of the free ids it hands out the one unused for longest: late events of a closed socket meet no new one. The id of a
+    failed connection is left alone for `quarantine_s` while there are others.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._open: dict[int, S] = {}
         self._free = deque(range(count))
+        self._barred: deque[tuple[float, int]] = deque()
+        self.quarantine_s = 0.0
         self._closing = 0
         self._changed = asyncio.Event()
 
@@ -89,12 +95,18 @@ class SocketTable[S: BaseSocket]:
 
     async def take_id(self) -> int:
         """Return a free id, after a wait where one is just being given back; raises SocketError no_free_socket."""
-        while not self._free:
+        while True:
+            now = asyncio.get_running_loop().time()
+            while self._barred and self._barred[0][0] <= now:
+                self._free.append(self._barred.popleft()[1])
+            if self._free:
+                return self._free.popleft()
             if not self._closing:
+                if self._barred:
+                    return self._barred.popleft()[1]
                 raise SocketError("no_free_socket", "All of the modem's sockets are in use")
             self._changed.clear()
             await self._changed.wait()
-        return self._free.popleft()
 
     def add(self, socket: S) -> None:
         """A socket is being opened under an id that was taken before."""
@@ -105,6 +117,12 @@ class SocketTable[S: BaseSocket]:
         self._closing += 1
         closing.add_done_callback(partial(self._closed, socket))
 
+    def forget(self, socket: S) -> None:
+        """The modem has freed the id by itself."""
+        del self._open[socket.id]
+        self._free.append(socket.id)
+        self._changed.set()
+
     def _closed(self, socket: S, closing: asyncio.Future[Response]) -> None:
         self._closing -= 1
         self._changed.set()
@@ -112,7 +130,11 @@ class SocketTable[S: BaseSocket]:
             return
         del self._open[socket.id]
         error = closing.exception()
-        if error is None or isinstance(error, CommandError):  # refused: it was free already
+        if error is not None and not isinstance(error, CommandError):  # refused: it was free already
+            return
+        if socket.has_failed and self.quarantine_s:
+            self._barred.append((asyncio.get_running_loop().time() + self.quarantine_s, socket.id))
+        else:
             self._free.append(socket.id)
 
     def break_all(self, error: ModemError) -> None:
@@ -127,4 +149,5 @@ class SocketTable[S: BaseSocket]:
         self.break_all(error)
         self._open.clear()
         self._free = deque(range(self._count))
+        self._barred.clear()
         self._changed.set()

@@ -77,7 +77,7 @@ class AvoidCommand(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"AT{self.command} is not used" + (f"; instead: {self.instead}" if self.instead else "")
+        return f"AT{self.command} is avoided" + (f": {self.instead}" if self.instead else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +146,12 @@ class UsePrompt(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"data of AT{self.command} is sent behind its prompt, never inside the command line"
+        return f"data of AT{self.command} goes behind its prompt, never into the command line"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedFlowControl(Effect):
-    """Above a size bytes get lost unless the line is braked: RTS/CTS, or a letter back every so many bytes."""
+    """Above a size bytes get lost unless the line is braked: RTS/CTS, or an answer back every so many bytes."""
 
     name: ClassVar[str] = "need_flow_control"
     modes: tuple[Literal["rts_cts", "ack"], ...]
@@ -171,8 +171,10 @@ class NeedFlowControl(Effect):
 
     @override
     def sentence(self) -> str:
-        names = {"rts_cts": "RTS/CTS flow control", "ack": "acknowledge mode"}
-        return f"{' or '.join(names[mode] for mode in self.modes)} is used above {self.above_bytes} bytes"
+        return (
+            f"sizes are compared; a file that came out short is written again {self.above_bytes} bytes at a time, each "
+            "time acknowledged by the modem"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ class SettleDelay(Effect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitFor(Effect):
-    """Nothing is asked before the modem said, or got, something."""
+    """Nothing is begun before the modem is so far; `what` completes "until it ..."."""
 
     name: ClassVar[str] = "wait_for"
     what: str
@@ -214,7 +216,7 @@ class WaitFor(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"{self.what} is waited for, for up to {self.timeout_ms / 1000:g} s"
+        return f"the modem is asked until it {self.what}, for up to {self.timeout_ms / 1000:g} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +232,7 @@ class NeedSni(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"AT{self.command} is made to name the host (SNI); where the modem does not know it, host TLS is the way"
+        return f"AT{self.command} is told to name the host (SNI), where the firmware has that"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +247,7 @@ class NoEcdsa(Effect):
 
     @override
     def sentence(self) -> str:
-        return "the server must have an RSA certificate, else TLS has to be this host's"
+        return "none in the modem; such a server needs TLS by this host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +263,7 @@ class LimitTls(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"the server must still accept TLS {self.max_version}, else TLS has to be this host's"
+        return f"none in the modem; a server that wants more than TLS {self.max_version} needs TLS by this host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +279,7 @@ class QuarantineId(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"the id of a failed connection is left unused for {self.for_s} s"
+        return f"the id of a failed connection is left unused for {self.for_s} s, while others are free"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +296,7 @@ class CloseStale(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"at the start AT{self.command} closes all {self.count} ids"
+        return f"before the modem first does TLS, AT{self.command} closes what is open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +321,9 @@ class RestartContext(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"{_RESTARTED[self.what]} after {self.after_opens} connections"
+        if self.what == "power":
+            return _RESTARTED[self.what]
+        return f"{_RESTARTED[self.what]} once {self.after_opens} tries were made, unless another upload is under way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,13 +344,15 @@ class ResetOnError(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"{_RESTARTED[self.what]} when it says {' or '.join(self.codes)}"
+        if self.what == "power":
+            return _RESTARTED[self.what]
+        return f"{_RESTARTED[self.what]} when the modem says {' or '.join(self.codes)}"
 
 
 _RESTARTED = {
     "context": "packet data is taken down and up again",
     "modem": "the modem is restarted",
-    "power": "the modem's power has to be switched",
+    "power": "none from here; the modem's power has to be switched by hand",
 }
 
 
@@ -390,7 +396,7 @@ class LateLastPacket(Effect):
 
     @override
     def sentence(self) -> str:
-        return "one try with padding; when it fails the modem's HTTP client is not used again"
+        return "a length that needs padding gets it; where that fails, the modem's HTTP client is not used any more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,4 +425,6 @@ class NeverEndWith(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"no piece of data ends with {self.sequence}"
+        return (
+            f"data goes without a pause, and no piece of it but the last ends with {self.sequence}, or is nothing else"
+        )

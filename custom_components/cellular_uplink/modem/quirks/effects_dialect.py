@@ -56,7 +56,7 @@ class IgnoreReading(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"AT{self.command} does not count; AT{self.instead} does"
+        return f"AT{self.instead} is what counts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +94,12 @@ class AvoidSetting(Effect):
 
     @override
     def sentence(self) -> str:
-        return f'AT{self.command}="{self.key}" is not used'
+        return f'AT{self.command}="{self.key}" is never set'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAndReadBack(Effect):
-    """Settings whose defaults are unsafe or get lost: set and read back every time."""
+    """Settings whose defaults are unsafe: set and read back every time."""
 
     name: ClassVar[str] = "set_and_read_back"
     command: str
@@ -113,6 +113,45 @@ class SetAndReadBack(Effect):
     def sentence(self) -> str:
         verb = "is" if len(self.keys) == 1 else "are"
         return f"{', '.join(self.keys)} of AT{self.command} {verb} set and read back every time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSetting(Effect):
+    """Settings that get lost, or are wrong by default: set by the host, `when` it is."""
+
+    name: ClassVar[str] = "set_setting"
+    command: str
+    keys: tuple[str, ...]
+    when: Literal["before every request", "at every start of the modem", "with the first connection, if it is wrong"]
+
+    @override
+    def strikes(self, *, key: str) -> bool:
+        return key in self.keys
+
+    @override
+    def sentence(self) -> str:
+        verb = "is" if len(self.keys) == 1 else "are"
+        return f"{', '.join(self.keys)} of AT{self.command} {verb} set {self.when}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundUnread(Effect):
+    """What comes unasked is kept up to a limit; a server that sends more is cut off."""
+
+    name: ClassVar[str] = "bound_unread"
+    max_bytes: int
+
+    @override
+    def check(self) -> str | None:
+        return None if self.max_bytes > 0 else "max_bytes must be positive"
+
+    @override
+    def strikes(self, *, unread_bytes: int) -> bool:
+        return unread_bytes > self.max_bytes
+
+    @override
+    def sentence(self) -> str:
+        return f"a server that sends {self.max_bytes} bytes before they can be read is cut off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +171,7 @@ class ConfirmDelivery(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"AT{self.by} tells how much the server has acknowledged"
+        return f"an answer of the server is the proof; AT{self.by} tells how much it had acknowledged by then"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +193,7 @@ class VerifyContent(Effect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBeforeSend(Effect):
-    """Data that came is lost when more is sent: it is read first, and taken as the answer."""
+    """Data that came is lost when more is sent: it is taken in before, and is the answer."""
 
     name: ClassVar[str] = "read_before_send"
 
@@ -164,7 +203,7 @@ class ReadBeforeSend(Effect):
 
     @override
     def sentence(self) -> str:
-        return "what the server has said is read before more is sent, and taken as its answer"
+        return "what the server says is taken in as it comes; where the modem then refuses data, it is the answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,16 +223,15 @@ class PayOwedBytes(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"bytes announced with AT{self.command} are always delivered in full, or the request is dropped"
+        return f"what AT{self.command} announced is always given in full; a request given up is deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndChunkedWith(Effect):
-    """An empty last block is refused: these bytes end the body instead."""
+class NeverEmpty(Effect):
+    """An empty block is refused: the last one carries data."""
 
-    name: ClassVar[str] = "end_chunked_with"
+    name: ClassVar[str] = "never_empty"
     command: str
-    data: Literal["crlf"]
 
     @override
     def strikes(self, *, size: int) -> bool:
@@ -201,7 +239,7 @@ class EndChunkedWith(Effect):
 
     @override
     def sentence(self) -> str:
-        return f"the last AT{self.command} of a chunked body carries a line end, which the server gets, too"
+        return f"the last AT{self.command} of a body carries its last bytes, so that none is empty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,4 +255,4 @@ class NoRedirect(Effect):
 
     @override
     def sentence(self) -> str:
-        return "the URL must be the final one: a redirect counts as a failure"
+        return "none; the modem follows by itself, so give the URL a redirect leads to, or use the socket route"

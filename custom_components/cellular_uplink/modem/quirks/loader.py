@@ -23,7 +23,7 @@ COMMANDS = ("postfile", "post", "content", "chunked")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUIRK_KEYS = frozenset(
     {"id", "title", "effect", "params", "confidence", "unknown_firmware", "applies", "match", "evidence", "vector"}
-    | {"retire"}
+    | {"retire", "never_used"}
 )
 _EVIDENCE_KEYS = frozenset({"kind", "source", "says", "url", "firmware", "against"})
 _GOOD = "ok"
@@ -162,6 +162,7 @@ class _Reader:
             evidence=self._evidence(),
             vectors=self._vectors(effect),
             retire=self._text(table, "retire", default=""),
+            never_used=self._text(table, "never_used", default=""),
             where=f"{self._path.name}:{self._lines.find(self._number)}",
         )
         self._check_evidence(quirk)

@@ -106,8 +106,15 @@ class Quirk:
     evidence: tuple[Evidence, ...] = ()
     vectors: tuple[Vector, ...] = ()
     retire: str = ""
+    never_used: str = ""
+    """What the fault needs to strike, where nothing here ever uses it."""
     where: str = ""
     """File and line."""
+
+    @property
+    def sentence(self) -> str:
+        """Say what is done about the fault."""
+        return f"{self.never_used} is never used here" if self.never_used else self.effect.sentence()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +152,8 @@ class MatchedQuirk:
     applies: Applies = field(default_factory=Applies)
     sentence: str = ""
     """What is done about it."""
+    is_idle: bool = False
+    """Nothing here uses what the fault needs to strike."""
     findings: tuple[Finding, ...] = ()
 
     def settled(self, command: str | None) -> tuple[MatchedQuirk | None, Finding | None]:
@@ -243,7 +252,8 @@ def match(
                     effect=quirk.effect.name,
                     params=quirk.effect.params(),
                     applies=applies,
-                    sentence=quirk.effect.sentence(),
+                    sentence=quirk.sentence,
+                    is_idle=bool(quirk.never_used),
                     findings=own,
                 )
             )
@@ -268,7 +278,7 @@ def _by_firmware(quirk: Quirk, firmware: Firmware | None, model: str) -> tuple[C
             return _weaker(quirk.confidence), f"reported of {_named(selector, firmware, model)}, not proven there"
     if quirk.unknown_firmware == "skip":
         return None
-    return _weaker(quirk.confidence), f"{_doubt(quirk, firmware)}; it is applied to be safe, since it does no harm"
+    return _weaker(quirk.confidence), f"{_doubt(quirk, firmware)}; worked around to be safe"
 
 
 _SEEN = {
@@ -279,15 +289,15 @@ _SEEN = {
 
 
 _SAID_OF_ALL = {
-    Confidence.CONFIRMED: "it concerns {}",
-    Confidence.REPORTED: "reported, and no firmware is known to be free of it: {}",
+    Confidence.CONFIRMED: "true of {}",
+    Confidence.REPORTED: "taken to be true of {}",
     Confidence.CONTESTED: "said of {}, and contradicted by others",
 }
 
 
 def _named(selector: Selector, firmware: Firmware | None, model: str) -> str:
     if not selector.bounds:
-        return f"every firmware of {model}"
+        return f"every {model}"
     rule = "" if selector.text == str(firmware) else f" (rule {selector.text})"
     return f"firmware {firmware}{rule}"
 
@@ -298,7 +308,7 @@ def _doubt(quirk: Quirk, firmware: Firmware | None) -> str:
     listed = (*quirk.match.affected, *quirk.match.reported, *quirk.match.good)
     if firmware.remark and any(selector.fit(firmware) is Fit.MAYBE for selector in listed):
         return f"firmware {firmware} may be one with the fault: {firmware.remark}"
-    return f"nobody has reported firmware {firmware} as having or not having the fault"
+    return f"nobody says whether firmware {firmware} has it"
 
 
 def _weaker(confidence: Confidence) -> Confidence:

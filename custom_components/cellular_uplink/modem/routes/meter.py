@@ -40,7 +40,8 @@ class Meter:
     `total_bytes` is the length of the HTTP request, head and body. `sent_bytes` and `received_bytes` are what crossed
     the modem's socket, TLS included. `is_last_byte_out` turns true when the chunk that ends the request is handed to
     the modem, whether or not the modem takes it: from there on the server may have all of it. `padding_bytes` of the
-    total were added by a workaround.
+    total were added by a workaround. `acknowledged_bytes` of what was sent had been acknowledged by the server's system
+    when the answer came; None where the modem does not count.
 
     Where the modem is the HTTP client, nothing is known of what crosses its socket: the request counts as sent once the
     modem was told to send it, progress is what the modem has been given.
@@ -53,6 +54,7 @@ class Meter:
     received_bytes: int = 0
     is_last_byte_out: bool = False
     padding_bytes: int = 0
+    acknowledged_bytes: int | None = None
     _loaded_bytes: int = 0
     _was_out_before: bool = False
     _is_body_taken: bool = False
@@ -95,6 +97,10 @@ class Meter:
     def received(self, count: int) -> None:
         """The modem gave `count` bytes."""
         self.received_bytes += count
+
+    def unacknowledged(self, count: int) -> None:
+        """Of all the modem took, `count` bytes are still on their way."""
+        self.acknowledged_bytes = max(0, self.sent_bytes - count)
 
     # -- where the modem is the HTTP client ---------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 import httpcore
 import httpx
 
-from ..drivers.base import ModemSocket, SupportsSockets
+from ..drivers.base import CountsAcknowledged, ModemSocket, SupportsSockets
 from ..errors import ModemError, SocketError
 from .meter import Meter, Phase, current_meter
 
@@ -58,6 +58,7 @@ class ModemByteStream(ByteStream):
         self._unread = b""
         self._refusal: SocketError | None = None
         self._has_read_after_refusal = False
+        self._is_counted = True
         self._is_closed = False
         self.failure: ModemError | None = None
         """Why the stream broke, for callers whose own layers lose the cause."""
@@ -99,6 +100,7 @@ class ModemByteStream(ByteStream):
         if not self._unread:
             await self._pass_on(1)
             self._unread = await self._receive()
+            await self._count_acknowledged()
             if not self._unread:
                 raise anyio.EndOfStream
             current_meter().received(len(self._unread))
@@ -137,6 +139,7 @@ class ModemByteStream(ByteStream):
             except ModemError as err:
                 raise self._break(err) from err
             meter.chunk_sent(len(chunk))
+            self._is_counted = False
 
     async def _receive(self) -> bytes:
         if self._refusal is not None and not self._has_read_after_refusal:
@@ -145,6 +148,19 @@ class ModemByteStream(ByteStream):
             return await self._socket.receive()
         except ModemError as err:
             raise self._break(err) from err
+
+    async def _count_acknowledged(self) -> None:
+        """When the answer to a whole request is here, or its end, ask how much of the request has been acknowledged."""
+        meter = current_meter()
+        if self._is_counted or not meter.is_last_byte_out or not isinstance(self._socket, CountsAcknowledged):
+            return
+        self._is_counted = True
+        try:
+            count = await self._socket.read_unacknowledged_bytes()
+        except ModemError:
+            return  # the answer is what counts; whatever is wrong with the modem shows with the next exchange
+        if count is not None:
+            meter.unacknowledged(count)
 
     async def _receive_early_answer(self, refusal: SocketError) -> bytes:
         data = b""

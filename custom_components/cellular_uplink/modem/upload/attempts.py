@@ -10,6 +10,7 @@ from ..errors import LinkError, ModemError, TlsError
 from ..quirks.registry import MatchedQuirk
 from ..routes.meter import Meter
 from ..routes.plan import Plan, PlannedAttempt, TlsPlace
+from .care import Cure
 from .exchange import Answer
 from .planner import attempt_as_dict
 from .result import Attempt, Progress, UploadResult, UploadState
@@ -30,7 +31,8 @@ class Course:
     is_one_shot: bool = False
     index: int = 0
     tries: int = 0
-    needs_reset: bool = False
+    cure: Cure | None = None
+    """What the modem needs before the next try."""
     _taken: dict[Step, int] = field(default_factory=dict)
     _was_repeated: bool = False
 
@@ -47,7 +49,7 @@ class Course:
         if verdict.step is not Step.NEXT:
             taken = self._taken[verdict.step] = self._taken.get(verdict.step, 0) + 1
             if taken <= verdict.limit:
-                self.needs_reset = verdict.step is Step.RESET
+                self.cure = _CURES.get(verdict.step)
                 return True
             if verdict.step is Step.AGAIN:
                 return False
@@ -61,7 +63,14 @@ class Course:
         if len(self.plan.attempts) == 1 and verdict.is_transient and not self._was_repeated:
             self._was_repeated = True
             return True
+        if verdict.step is Step.RESET and Step.RESTART not in self._taken:
+            self._taken[Step.RESTART] = 1
+            self.cure = Cure.MODEM
+            return True
         return False
+
+
+_CURES = {Step.RESET: Cure.CONTEXT, Step.RESTART: Cure.MODEM}
 
 
 @dataclass(slots=True)
@@ -122,6 +131,7 @@ class Run:
                 outcome=done.state,
                 http_status=done.answer.status,
                 duration_s=time.monotonic() - done.started,
+                acknowledged_bytes=done.meter.acknowledged_bytes,
                 error=done.error,
             )
         )

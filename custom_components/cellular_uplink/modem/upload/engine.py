@@ -22,9 +22,11 @@ from ..drivers.base import (
     SupportsChinaMobileHttp,
     SupportsPacketData,
     SupportsQuectelHttp,
+    SupportsRestart,
     SupportsSockets,
+    TakesCare,
 )
-from ..errors import HttpError, InputError, LinkError, ModemError, SocketError
+from ..errors import HttpError, InputError, LinkError, ModemError, NetworkError, SocketError
 from ..quirks.registry import Quirk, match
 from ..routes.china_mobile_http import ChinaMobileHttpTransport
 from ..routes.meter import Meter, Phase, metered
@@ -35,13 +37,14 @@ from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise, with_longer_body
 from . import planner
 from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
+from .care import Cure, Wear, care_of
 from .choices import AS_PLANNED, UPLOAD_ID, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
 from .formats import build_request, judge_of
 from .memory import OutcomeMemory, kind_of
 from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
 from .result import Progress, UploadResult, UploadState
-from .verdict import Step, Verdict, verdict, verdict_of_answer
+from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, verdict, verdict_of_answer
 
 __all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "UploadEngine", "check_timeout"]
 
@@ -54,6 +57,8 @@ LINE_TIME_FACTOR = 4.0
 ASSUMED_BAUD = 9600
 TLS_OVERHEAD_BYTES = 8_192
 CHECK_TIMEOUT_S = 60.0
+RESTART_PAUSE_S = 600.0
+"""A modem is not restarted more often: the manual's first pause after boots that did not help (bg96.md 1.1)."""
 LEAST_TRY_S = 1.0
 """With less time left than this, nothing is tried any more."""
 
@@ -89,6 +94,8 @@ class UploadEngine:
         self._default_ssl_context: ssl.SSLContext | None = None
         self._outstanding_bytes = 0
         self._exchanges = 0
+        self._wear = Wear()
+        self._restarted_at = float("-inf")
 
     async def upload(
         self,
@@ -200,9 +207,11 @@ class UploadEngine:
                 if left_s is None:
                     extra_s = MODEM_HTTP_TIMEOUT_S if way.route is RouteName.MODEM_HTTP else 0.0
                     deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
-                if run.course.needs_reset:
-                    run.course.needs_reset = False
-                    driver = await self._reset(driver)
+                if isinstance(driver, TakesCare):
+                    driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
+                if (cure := run.course.cure or self._wear.due(way)) is not None:
+                    run.course.cure = None
+                    driver = await self._reset(driver, cure)
                 done.started = time.monotonic()
                 modem_tls = ModemTls(ca_pem=choices.modem_ca_pem if way.is_verified else None)
                 transport = None if way.route is RouteName.SOCKET else _modem_http(driver, way, modem_tls)
@@ -256,16 +265,29 @@ class UploadEngine:
             async with self._transport(driver, ssl_context) as sockets:
                 await answer.take(await sockets.handle_async_request(request))
 
-    async def _reset(self, driver: object) -> object:
-        """Take packet data down and bring it up, unless somebody else is using it."""
+    async def _reset(self, driver: object, cure: Cure) -> object:
+        """Take packet data down and bring it up, or restart the modem, unless somebody else is using it.
+
+        A modem that cannot bring packet data up again is restarted, too.
+        """
         if not isinstance(driver, SupportsPacketData) or self._exchanges:
             return driver
-        try:
-            await driver.deactivate_packet_data()
-        except LinkError:
-            raise
-        except ModemError:
-            pass  # it was down
+        can_restart = isinstance(driver, SupportsRestart) and time.monotonic() > self._restarted_at + RESTART_PAUSE_S
+        if cure is Cure.CONTEXT or not can_restart:
+            try:
+                await driver.deactivate_packet_data()
+            except LinkError:
+                raise
+            except ModemError:
+                pass  # it was down
+            try:
+                return await self._session.ensure_online()
+            except NetworkError as err:
+                if not can_restart or err.code in OF_NETWORK_AND_SIM:
+                    raise
+        assert isinstance(driver, SupportsRestart)
+        self._restarted_at = time.monotonic()
+        await driver.restart()
         return await self._session.ensure_online()
 
     async def _has_arrived(

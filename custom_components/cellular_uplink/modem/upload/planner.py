@@ -136,7 +136,7 @@ class _Way:
             self.trust = 0 if not self.is_verified else 2 if self.tls is TlsPlace.HOST else 1
         workarounds: list[Workaround] = []
         for quirk in quirks:
-            if not quirk.applies.fits(self.route, self.tls, self.command):
+            if quirk.is_idle or not quirk.applies.fits(self.route, self.tls, self.command):
                 continue
             standing, finding = quirk.settled(self.command)
             if standing is None:
@@ -149,6 +149,8 @@ class _Way:
             if self._is_avoided_by(quirk):
                 self.avoided_by.append(quirk)
                 continue
+            if quirk.effect == "avoid_command":
+                continue  # of a command that this way does not need
             if quirk.effect == "late_last_packet" and _strikes(quirk, total=demand.request_bytes):
                 self.is_late = quirk
             params = dict(quirk.params)
@@ -195,9 +197,8 @@ class _Way:
         if any(workaround.effect == "pad_total_length" for workaround in self.workarounds):
             total = demand.request_bytes
             says.append(
-                f"{self.padding_bytes} bytes of padding {'behind the body' if demand.pads_body else 'in a header'} "
-                f"make the request {total + self.padding_bytes} bytes long "
-                f"instead of {total}, a length at which the 719 fault strikes"
+                f"{total} bytes is a length at which the 719 fault strikes, so {self.padding_bytes} bytes of padding "
+                f"{'behind the body' if demand.pads_body else 'in a header'} make it {total + self.padding_bytes}"
                 if self.padding_bytes
                 else f"{total} bytes is a length that needs no padding"
             )

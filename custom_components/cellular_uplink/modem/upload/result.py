@@ -27,7 +27,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of an upload on one route."""
+    """One try of an upload on one route.
+
+    `acknowledged_bytes`: of what crossed the modem's socket, what the server's system had acknowledged when the answer
+    came, by the modem's own count; None where it has none, or there was no answer.
+    """
 
     route: str
     outcome: UploadState
@@ -35,6 +39,7 @@ class Attempt:
     duration_s: float
     error: ModemError | None = None
     command: str | None = None
+    acknowledged_bytes: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, as JSON and action responses carry them."""
@@ -44,6 +49,7 @@ class Attempt:
             "outcome": self.outcome.value,
             "http_status": self.http_status,
             "duration_s": round(self.duration_s, 3),
+            "acknowledged_bytes": self.acknowledged_bytes,
             "error": self.error.as_dict() if self.error else None,
         }
 

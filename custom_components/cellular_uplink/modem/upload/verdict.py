@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from ..errors import HttpError, LinkError, ModemError, NetworkError, SimError, SocketError, TlsError
 from ..routes.plan import PlannedAttempt, RouteName
+from .care import Cure, cure_of
 from .qiniu import Judgement, Retry
 
 MAX_WAITS = 2
@@ -26,7 +27,10 @@ class Step(StrEnum):
     AGAIN = "again"
     """The server asks for it: the same way again, after a pause."""
     RESET = "reset"
-    """Packet data is to be taken down and brought up; then the same way again."""
+    """Packet data is to be taken down and brought up; then the same way again. Where that was not enough, and there is
+    no other way, the modem is restarted."""
+    RESTART = "restart"
+    """Only a restart of the modem helps; then the same way again."""
     RECONNECT = "reconnect"
     """The modem was gone: bring it up again; then the same way again."""
 
@@ -50,7 +54,7 @@ _UNTRUSTED = frozenset(
     | {"752", "760", "761", "762"}
 )
 _NO_PACKET_DATA = frozenset({"570", "571", "572", "561", "707", "708", "709"})
-_OF_NETWORK_AND_SIM = frozenset({"registration_denied", "not_registered", "operator_refused", "575"})
+OF_NETWORK_AND_SIM = frozenset({"registration_denied", "not_registered", "operator_refused", "575"})
 _UNREACHABLE = frozenset({"716", "552"})
 """Seen to stay so until packet data is taken down and up."""
 _CHINA_MOBILE = "china_mobile"
@@ -68,13 +72,15 @@ def verdict(error: ModemError, attempt: PlannedAttempt | None, family: str = "")
     `family`: the driver's; vendors use the same numbers for different things.
     """
     code = error.code
+    if attempt is not None and (cure := cure_of(attempt, code)) is not None:
+        return Verdict(step=Step.RESTART if cure is Cure.MODEM else Step.RESET)
     match error:
         case LinkError():
             return Verdict(step=Step.RECONNECT, limit=2) if code in _GONE else _STOP
         case SimError():
             return _STOP
         case NetworkError():
-            if attempt is None or code in _OF_NETWORK_AND_SIM:
+            if attempt is None or code in OF_NETWORK_AND_SIM:
                 return _STOP
             return Verdict(step=Step.RESET, is_transient=True) if code in _NO_PACKET_DATA else _NEXT
         case _ if attempt is None:
