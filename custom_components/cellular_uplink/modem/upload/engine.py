@@ -34,7 +34,7 @@ from ..routes.socket import ModemNetworkBackend, SocketTransport
 from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise
 from . import planner
-from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
+from .attempts import AS_EVER, MAX_PAUSE_S, MAX_TRIES, Course, Patience, Run, Try
 from .choices import AS_PLANNED, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
 from .formats import build_request, judge_of
@@ -43,18 +43,11 @@ from .request import Destination, Picture, UploadFormat, check_destination, chec
 from .result import Progress, UploadResult, UploadState
 from .verdict import Step, Verdict, verdict, verdict_of_answer
 
-__all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "UploadEngine", "check_timeout"]
+__all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "Patience", "UploadEngine", "check_timeout"]
 
 ROUTE = "socket"
-BASE_TIMEOUT_S = 90.0
-"""Time for what doesn't grow with the picture: name look-up, connecting, TLS, the server's own work."""
-MODEM_HTTP_TIMEOUT_S = 150.0
-"""On top where the modem is the HTTP client: given up before its own time-outs are over, it stays busy."""
-LINE_TIME_FACTOR = 4.0
-"""The line is shared with other uploads and status polls, and the network may be slower than the line."""
 ASSUMED_BAUD = 9600
 TLS_OVERHEAD_BYTES = 8_192
-CHECK_TIMEOUT_S = 60.0
 LEAST_TRY_S = 1.0
 """With less time left than this, nothing is tried any more."""
 
@@ -80,8 +73,16 @@ class UploadEngine:
     `quirks` is the catalogue (quirks.loader.load_quirks, which blocks); `memory` is kept by its owner.
     """
 
-    def __init__(self, session: Modem, *, quirks: Sequence[Quirk] = (), memory: OutcomeMemory | None = None) -> None:
+    def __init__(
+        self,
+        session: Modem,
+        *,
+        quirks: Sequence[Quirk] = (),
+        memory: OutcomeMemory | None = None,
+        patience: Patience = AS_EVER,
+    ) -> None:
         self._session = session
+        self._patience = patience
         self._quirks = tuple(quirks)
         self._memory = memory
         self._backend: ModemNetworkBackend | None = None
@@ -141,7 +142,7 @@ class UploadEngine:
                 return run.result()
             if done.may_have_arrived and not choices.retry_ambiguous:
                 return run.result()
-            if not await _go_on(run, outcome, until):
+            if not await _go_on(run, outcome, until, self._patience.link_pause_s):
                 return run.result()
             if destination.format is UploadFormat.QINIU:
                 request = build()
@@ -196,7 +197,7 @@ class UploadEngine:
                     run.course = self._plan(run, request, choices, ssl_context, driver)
                 done.way = way = run.course.attempt
                 if left_s is None:
-                    extra_s = MODEM_HTTP_TIMEOUT_S if way.route is RouteName.MODEM_HTTP else 0.0
+                    extra_s = self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
                     deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
                 if run.course.needs_reset:
                     run.course.needs_reset = False
@@ -274,7 +275,7 @@ class UploadEngine:
             return False
         url = choices.check_url.replace("{upload_id}", run.upload_id)
         question = httpx.Request(choices.check_method, url, headers={**choices.check_headers, "Connection": "close"})
-        left_s = CHECK_TIMEOUT_S if until is None else min(CHECK_TIMEOUT_S, until - time.monotonic())
+        left_s = self._patience.check_s if until is None else min(self._patience.check_s, until - time.monotonic())
         if left_s < LEAST_TRY_S:
             return False
         try:
@@ -337,7 +338,8 @@ class UploadEngine:
     def _time_for(self, request_bytes: int) -> float:
         """Return seconds for a request of this length, given what else is on the line now."""
         line_bytes = request_bytes + self._outstanding_bytes + TLS_OVERHEAD_BYTES
-        return BASE_TIMEOUT_S + LINE_TIME_FACTOR * line_bytes * 10 / (self._session.baud or ASSUMED_BAUD)
+        line_s = line_bytes * 10 / (self._session.baud or ASSUMED_BAUD)
+        return self._patience.base_s + self._patience.line_factor * line_s
 
     @contextmanager
     def _counted(self, request_bytes: int) -> Iterator[None]:
@@ -398,7 +400,7 @@ def check_timeout(timeout_s: float | None) -> None:
         raise InputError("timeout", "must be between 1 and 86400 seconds")
 
 
-async def _go_on(run: Run, outcome: Verdict, until: float | None) -> bool:
+async def _go_on(run: Run, outcome: Verdict, until: float | None, link_pause_s: float) -> bool:
     """Wait as long as the verdict says and return True, or False when there is nothing left to try, or no time."""
     assert run.last is not None
     left_s = float("inf") if until is None else until - time.monotonic()
@@ -408,7 +410,7 @@ async def _go_on(run: Run, outcome: Verdict, until: float | None) -> bool:
         is_back_soon = isinstance(error, LinkError) and (outcome.step is Step.RECONNECT or run.link_failures > 1)
         if not is_back_soon or run.link_failures >= MAX_TRIES or (run.course is not None and run.course.is_one_shot):
             return False
-        pause_s = LINK_PAUSE_S
+        pause_s = link_pause_s
     else:
         assert run.course is not None
         if not run.course.advance(outcome, run.last.error):
