@@ -1,6 +1,7 @@
-"""Measures on the simulator how much of a serial line an upload uses, alone and beside status polls.
+"""Measures on the simulator how much of a serial line an upload uses, and performs 500 schedules of faults.
 
-Started by scripts/bench. Every figure but the answers' times is counted from the simulator's own trace of the wire.
+Started by scripts/bench. Every figure but the answers' times is counted from the simulator's own trace of the wire. The
+schedules are judged by what a server has stored against what the uploads report.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from modem.upload.engine import UploadEngine
 from modem.upload.request import Destination, Picture
 from modem.upload.result import Progress
 from stage.children import Children, StageError, StoppedError, stop_on_signals
+from stage.fault_report import counts, table
+from stage.fault_runner import Run, perform
+from stage.fault_schedules import make_schedule
 from stage.receiver import Receiver, start_receiver
 from stage.virtual_modem import MODEMS, VirtualModem, start_modem
 from stage.wire_trace import Upload, last_moment_s, read_upload
@@ -42,6 +46,8 @@ SEVERAL = 3
 UNPLUGGED_MS = 2000.0
 IDLE_LIMIT = 0.05
 IDLE_S = 3.0
+SCHEDULES = 500
+SAY_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +75,65 @@ class Figure:
 
 
 def main() -> int:
-    """Measure everything, print it; return 1 when a target is missed."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--modem", choices=MODEMS, action="append", help="only this modem's uploads (may be repeated)")
-    args = parser.parse_args()
+    """Do everything, or what is asked for, and print it; return 1 when a target is missed or a schedule violated."""
+    args = _arguments()
     stop_on_signals()
     try:
-        figures = asyncio.run(_measure(args.modem or list(MODEMS)))
+        figures = [] if args.only == "schedules" else asyncio.run(_measure(args.modem or list(MODEMS)))
+        runs = [] if args.only == "line" else asyncio.run(_schedules(args.seed, args.schedules, args.traces))
     except (StageError, ModemError, ValueError) as err:
         print(f"bench: failed: {err}\n{getattr(err, 'tail', '')}".rstrip(), file=sys.stderr)
         return 1
     except StoppedError as err:
         print(f"bench: stopped ({err})", file=sys.stderr)
         return err.exit_status
-    ok = all(figure.ok for figure in figures)
+    ok = all(figure.ok for figure in figures) and not any(run.violations for run in runs)
     if args.json:
         rows = [asdict(figure) | {"ok": figure.ok} for figure in figures]
-        print(json.dumps({"ok": ok, "baud": BAUD, "latency_ms": LATENCY_MS, "figures": rows}))
-    else:
+        told = {"ok": ok, "baud": BAUD, "latency_ms": LATENCY_MS, "figures": rows}
+        print(json.dumps(told | ({"schedules": counts(runs)} if runs else {})))
+        return 0 if ok else 1
+    if figures:
         print(
             f"{PICTURE_BYTES} bytes at {BAUD} baud with {LATENCY_MS} ms of latency; "
             f"100 % of the line is {BAUD // 10} bytes per second\n"
         )
-        print("\n".join(figure.row() for figure in figures))
+        print("\n".join(figure.row() for figure in figures), end="\n\n" if runs else "\n")
+    if len(runs) == 1:
+        print(runs[0].story(), end="\n\n")
+    if runs:
+        print(table(runs))
     return 0 if ok else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
+    parser.add_argument("--only", choices=("line", "schedules"), help="only the line's figures, or only the schedules")
+    parser.add_argument("--modem", choices=MODEMS, action="append", help="only this modem's uploads (may be repeated)")
+    parser.add_argument("--schedules", type=int, default=SCHEDULES, metavar="N", help=f"how many ({SCHEDULES})")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first schedule (0)")
+    parser.add_argument("--traces", type=Path, metavar="DIR", help="keep what crossed the wire in each schedule there")
+    args = parser.parse_args()
+    if args.schedules < 1 or args.seed < 0:
+        parser.error("--schedules must be 1 or more, --seed 0 or more")
+    return args
+
+
+async def _schedules(first: int, count: int, traces: Path | None) -> list[Run]:
+    """Perform schedules side by side, saying now and then how far they are."""
+    _say(f"{count} fault schedules")
+    done = 0
+
+    def note(run: Run) -> None:
+        nonlocal done
+        done += 1
+        if run.violations:
+            _say(f"seed {run.schedule.seed}: {'; '.join(run.violations)}")
+        if done % SAY_EVERY == 0:
+            _say(f"{done} of {count} schedules done")
+
+    return await perform([make_schedule(seed) for seed in range(first, first + count)], on_run=note, traces=traces)
 
 
 async def _measure(modems: list[str]) -> list[Figure]:

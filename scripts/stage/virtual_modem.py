@@ -1,5 +1,6 @@
 """The simulated modem in a process of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -27,8 +28,9 @@ def start_modem(
     firmware: str | None = None,
     baud: str = "115200",
     latency_ms: float | None = None,
+    arguments: Sequence[str | Path] = (),
 ) -> VirtualModem:
-    """Start `python -m simulator` and wait until its port is there."""
+    """Start `python -m simulator`, with `arguments` besides, and wait until its port is there."""
     port, trace = folder / "modem", folder / "modem.trace"
     argv: list[str | Path] = [sys.executable, "-m", "simulator", "--modem", modem, "--baud", baud]
     argv += ["--link", port, "--trace", trace]
@@ -36,6 +38,7 @@ def start_modem(
         argv += ["--firmware", firmware]
     if latency_ms is not None:
         argv += ["--latency-ms", f"{latency_ms:g}"]
+    argv += arguments
     child = children.start("Simulator", argv, cwd=folder, set_env={"PYTHONPATH": str(ROOT)})
     children.wait_for(child, "opening its port", 15, lambda: _ready(child))
     if not port.exists():

@@ -66,7 +66,7 @@ class ScriptedModem:
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         if not reply.startswith(">"):
             return framed(reply)
-        count = re.search(r"=\d+,(\d+)$", line)
+        count = re.search(r"=\d+(?:,\d+)*,(\d+)$", line)
         assert count is not None
         self._missing, self._after_payload = int(count[1]), reply[2:]
         return b"\r\n> "

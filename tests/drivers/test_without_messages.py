@@ -7,9 +7,10 @@ import pytest
 
 from custom_components.cellular_uplink.modem.at.encoding import Text
 from custom_components.cellular_uplink.modem.drivers import china_mobile, quectel
+from custom_components.cellular_uplink.modem.drivers.base import HttpSteps, MhttpUrl
 from custom_components.cellular_uplink.modem.drivers.china_mobile import ChinaMobileDriver
 from custom_components.cellular_uplink.modem.drivers.quectel import QuectelDriver
-from custom_components.cellular_uplink.modem.errors import LinkError, ModemError, NetworkError, SocketError
+from custom_components.cellular_uplink.modem.errors import HttpError, LinkError, ModemError, NetworkError, SocketError
 
 from .conftest import Peer, StartDriver, StartSession, online_sockets
 from .scripted import Answers
@@ -155,3 +156,34 @@ async def test_an_open_that_fails_says_why(
     assert "h.example" in caught.value.message
     words = {"561": "packet data", "563": "in use", "569": "time-out", "552": "in use", "570": "not active"}
     assert words.get(code, "") in caught.value.message
+
+
+# --- messages that came garbled --------------------------------------------------------------------------------------
+
+
+async def test_a_garbled_name_of_a_port_is_not_set(start_driver: StartDriver) -> None:
+    row = '+QISTATE: 0,"TCP","192.0.2.1",80,5000,2,1,0,0,usbat"|OK'
+    answers = {QIOPEN: "OK", "AT+QISTATE=1,0": row, 'AT+QURCCFG="urcport"': '+QURCCFG: "urcport","uart1"|OK'}
+    driver, stream = start_driver(QuectelDriver, answers)
+    await asyncio.wait_for(driver.open_socket("h.example", 80), 10)
+    assert not any(line.startswith('AT+QURCCFG="urcport",') for line in stream.modem.heard)
+
+
+async def test_an_answer_without_its_head_is_no_answer(start_driver: StartDriver) -> None:
+    request = 'AT+MHTTPREQUEST=0,2,0,"/in"'
+    answers: Answers = {
+        'AT+MHTTPCREATE="http://h.example"': "+MHTTPCREATE: 0|OK",
+        **{
+            f'AT+MHTTPCFG="{key}",0,{values}': "OK"
+            for key, values in {
+                "cached": "0", "encoding": "0,0", "chunked": "0", "timeout": "60,60,30", "ssl": "0",
+            }.items()
+        },
+        "AT+MHTTPCONTENT=0,0,4": ">|OK",
+        request: 'OK|+MHTTPURC: "content",0,2,2,2,ok',
+    }  # fmt: skip
+    driver, stream = start_driver(ChinaMobileDriver, answers)
+    url = MhttpUrl(origin="http://h.example", path="/in", host="h.example")
+    with pytest.raises(HttpError) as caught:
+        await asyncio.wait_for(driver.mhttp_send("POST", url, (), b"body", tls=None, steps=HttpSteps()), 10)
+    assert caught.value.code == "response_invalid", stream.modem.heard

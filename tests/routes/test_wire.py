@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from custom_components.cellular_uplink.modem.errors import InputError
-from custom_components.cellular_uplink.modem.routes.wire import serialise
+from custom_components.cellular_uplink.modem.errors import HttpError, InputError
+from custom_components.cellular_uplink.modem.routes.wire import parse_response, serialise
 
 
 def test_head_and_body() -> None:
@@ -18,3 +18,12 @@ def test_header_that_http_cannot_carry() -> None:
     with pytest.raises(InputError) as caught:
         serialise(httpx.Request("PUT", "http://example.org/", headers={"X-A": "a\r\nb"}))
     assert caught.value.field == "headers"
+
+
+@pytest.mark.parametrize("status", [None, 20, 2201])
+def test_a_number_that_is_no_status_is_no_answer(status: int | None) -> None:
+    request = httpx.Request("POST", "http://h.example/", content=b"body")
+    assert parse_response(b"thanks", request, 200).status_code == 200
+    with pytest.raises(HttpError) as caught:
+        parse_response(b"thanks", request, status)
+    assert caught.value.code == "response_invalid"

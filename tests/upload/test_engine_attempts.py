@@ -28,7 +28,7 @@ from custom_components.cellular_uplink.modem.routes.tls import build_ssl_context
 from custom_components.cellular_uplink.modem.routes.wire import serialise
 from custom_components.cellular_uplink.modem.upload.attempts import MAX_TRIES, Course
 from custom_components.cellular_uplink.modem.upload.choices import Choices, shaped
-from custom_components.cellular_uplink.modem.upload.engine import UploadEngine
+from custom_components.cellular_uplink.modem.upload.engine import Patience, UploadEngine
 from custom_components.cellular_uplink.modem.upload.formats import build_request
 from custom_components.cellular_uplink.modem.upload.memory import OutcomeMemory
 from custom_components.cellular_uplink.modem.upload.qiniu import Judgement, Retry
@@ -239,13 +239,25 @@ async def test_who_wants_no_second_copy_is_told(engine: UploadEngine, driver: Ht
 
 
 @pytest.mark.parametrize(
-    ("status", "delivered", "tries", "twice"),
-    [(200, True, 1, False), (404, True, 2, False), (500, True, 2, True)],
+    ("error", "status", "delivered", "tries", "twice"),
+    [
+        (LOST, 200, True, 1, False),
+        (LOST, 404, True, 2, False),
+        (LOST, 500, True, 2, True),
+        (HttpError("702", "The server may still be at it"), 404, True, 2, True),
+    ],
 )
 async def test_destination_is_asked_first(
-    engine: UploadEngine, driver: HttpDriver, server: Server, status: int, delivered: bool, tries: int, twice: bool
+    engine: UploadEngine,
+    driver: HttpDriver,
+    server: Server,
+    error: HttpError,
+    status: int,
+    delivered: bool,
+    tries: int,
+    twice: bool,
 ) -> None:
-    driver.script = [LOST]
+    driver.script = [error]
     server.answer = b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status
     choices = Choices(route=RouteName.MODEM_HTTP, check_url=server.url + "/{upload_id}")
     result = await engine.upload(to(server), PICTURE, choices=choices, upload_id="id-9")
@@ -284,9 +296,9 @@ async def test_reset_of_packet_data_once(engine: UploadEngine, driver: HttpDrive
 
 
 async def test_modem_that_restarted_is_brought_up_again(
-    engine: UploadEngine, modem: HttpModem, driver: HttpDriver, server: Server, monkeypatch: pytest.MonkeyPatch
+    modem: HttpModem, driver: HttpDriver, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("custom_components.cellular_uplink.modem.upload.engine.LINK_PAUSE_S", 0.01)
+    engine = UploadEngine(modem, quirks=QUIRKS, patience=Patience(link_pause_s=0.01))
     driver.after_sending = False
     driver.script = [LinkError("modem_restarted", "The modem restarted")]
     ensure_online, answers = modem.ensure_online, [None, LinkError("port_missing", "not yet"), None]

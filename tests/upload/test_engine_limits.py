@@ -16,7 +16,7 @@ from custom_components.cellular_uplink.modem.errors import (
 )
 from custom_components.cellular_uplink.modem.routes.tls import build_ssl_context
 from custom_components.cellular_uplink.modem.upload import engine as engine_module
-from custom_components.cellular_uplink.modem.upload.engine import MAX_RESPONSE_BYTES, UploadEngine
+from custom_components.cellular_uplink.modem.upload.engine import MAX_RESPONSE_BYTES, Patience, UploadEngine
 from custom_components.cellular_uplink.modem.upload.request import Destination, Picture
 from custom_components.cellular_uplink.modem.upload.result import UploadState
 from tests.routes.loopback import LoopbackDriver, LoopbackModem, LoopbackSocket, Server, scripted, serving, until
@@ -192,7 +192,7 @@ async def test_deadline_holds_while_the_modem_comes_online(engine: UploadEngine,
 
 
 async def test_default_deadline_follows_bytes_and_baud(
-    engine: UploadEngine, modem: LoopbackModem, server: Server, monkeypatch: pytest.MonkeyPatch
+    engine: UploadEngine, modem: LoopbackModem, server: Server
 ) -> None:
     line_s = (80_000 + engine_module.TLS_OVERHEAD_BYTES) * 10 / 115200
     assert engine._time_for(80_000) == pytest.approx(90 + 4 * line_s)
@@ -201,10 +201,10 @@ async def test_default_deadline_follows_bytes_and_baud(
     modem.baud = None
     assert engine._time_for(80_000) == pytest.approx(90 + 4 * line_s * 12)
     modem.baud = 115200
-    monkeypatch.setattr(engine_module, "BASE_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(engine_module, "LINE_TIME_FACTOR", 0.01)
     server.hold = asyncio.Event()
-    result = await engine.upload(to(server), PICTURE)
+    impatient = UploadEngine(modem, patience=Patience(base_s=0.05, line_factor=0.01))
+    result = await impatient.upload(to(server), PICTURE)
+    await impatient.aclose()
     assert result.error is not None
     assert result.error.code == "timeout"
 

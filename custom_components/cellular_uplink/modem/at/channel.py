@@ -173,11 +173,13 @@ class Channel:
         """
         exchange = self._submit(command)
         try:
-            return await asyncio.shield(exchange.done)
+            # Not shield: it reports what fails after its caller has gone, as if that were a bug.
+            await asyncio.wait((exchange.done,))
         except asyncio.CancelledError:
             if not exchange.is_started:
                 exchange.done.cancel()  # nothing of it is on the wire yet: it never will be
             raise
+        return exchange.done.result()
 
     def enqueue(self, command: Command) -> asyncio.Future[Response]:
         """Queue a command without waiting; URC handlers and closers use this. The future may be left alone."""

@@ -245,11 +245,12 @@ class ChinaMobileHttp(GenericDriver):
         self.traffic.sent_bytes += len(body)
         wait_s = CONNECT_S + RESPONSE_S + len(body) * 8 / ASSUMED_UPLINK_BPS + MARGIN_S
         await self._wait(client, lambda: client.status is not None, wait_s, steps)
+        if client.status is None:  # its "header" was lost on the line
+            raise HttpError("response_invalid", "The modem gave an answer without its head")
         steps.on_answered()
         with contextlib.suppress(ModemError):  # the status is what counts; the body is what came of it
             await self._wait(client, lambda: client.is_complete, RESPONSE_S, steps)
         self.traffic.received_bytes += len(client.head) + len(client.body)
-        assert client.status is not None
         return HttpAnswer(status=client.status, head=client.head, body=bytes(client.body))
 
     async def _wait(self, client: _Client, is_over: Callable[[], bool], seconds: float, steps: HttpSteps) -> None:

@@ -309,8 +309,8 @@ class QuectelDriver(QuectelHttp):
         ours = values[9] if len(values) > 9 else None
         setting = Text("urc_port", "urcport")
         current = await self.try_ask(self.encoder.set("+QURCCFG", setting), info=re.compile(rb"\+QURCCFG: "))
-        if current is None or not current.lines or not isinstance(ours, str):
-            return
+        if current is None or not current.lines or not isinstance(ours, str) or not ours.isalnum():
+            return  # what is no name was garbled on the line: the next socket tells it again
         self._knows_urc_port = True
         if parse_fields(current.lines[-1], "+QURCCFG")[1:2] != [ours]:
             await self.try_ask(self.encoder.set("+QURCCFG", setting, Text("urc_port", ours)))

@@ -247,7 +247,8 @@ class QuectelHttp(QuectelFiles):
             if command.payload:
                 steps.on_loaded(len(command.payload))
             async with asyncio.timeout(seconds + MARGIN_S):
-                fields = await asyncio.shield(pending.result)
+                await asyncio.wait((pending.result,))  # not shield: it reports what fails after its caller has gone
+            fields = pending.result.result()
         except CommandError as err:
             pending.result.cancel()
             if err.code in _NOTHING_SENT or (not command.payload and err.code not in HTTP_ERRORS):

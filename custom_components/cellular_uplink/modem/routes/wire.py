@@ -67,11 +67,11 @@ def parse_response(raw: bytes, request: httpx.Request, status: int | None = None
     bytes behind the body. `status` is what the modem says of a response that has no head.
 
     Raises:
-        HttpError: response_invalid, when there is neither a head nor a status.
+        HttpError: response_invalid, when there is neither a head nor a status that can be one.
     """
     response, parsed, is_whole = _parse(raw, request)
     if response is None:
-        if status is None:
+        if status is None or not 200 <= status <= 599:  # a digit may have been lost on the line
             raise HttpError("response_invalid", "The modem gave something that is not an HTTP response")
         return httpx.Response(status, stream=httpx.ByteStream(raw), request=request)
     body = parsed if is_whole or b"chunked" not in _header(response, b"transfer-encoding") else _behind_head(raw)

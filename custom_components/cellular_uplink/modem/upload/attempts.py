@@ -14,13 +14,30 @@ from .care import Cure
 from .exchange import Answer
 from .planner import attempt_as_dict
 from .result import Attempt, Progress, UploadResult, UploadState
-from .verdict import Step, Verdict
+from .verdict import Step, Verdict, is_over
 
 MAX_TRIES = 6
 MAX_PAUSE_S = 120.0
 """Longest a server is waited for where the user named no time."""
-LINK_PAUSE_S = 2.0
-"""Before a modem that was gone, and isn't back, is looked for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long an engine waits for what it cannot hurry; other values are for networks that are known to be faster."""
+
+    base_s: float = 90.0
+    """For what doesn't grow with the picture: name look-up, connecting, TLS, the server's own work."""
+    modem_http_s: float = 150.0
+    """On top where the modem is the HTTP client: given up before its own time-outs are over, it stays busy."""
+    line_factor: float = 4.0
+    """Times the line time: the line is shared with other uploads and polls, and the network may be slower than it."""
+    check_s: float = 60.0
+    """For asking a destination whether it has the picture."""
+    link_pause_s: float = 2.0
+    """Before a modem that was gone, and isn't back, is looked for again."""
+
+
+AS_EVER = Patience()
 
 
 @dataclass(slots=True)
@@ -144,7 +161,7 @@ class Run:
             self.last.state, self.last.error = UploadState.DELIVERED, None
             self.last.note = "The answer was lost, but the server was asked and has the picture"
             return True
-        if status in (404, 410):
+        if status in (404, 410) and is_over(self.last.error):
             self.doubts -= 1
             self.last.may_have_arrived = False
         return False

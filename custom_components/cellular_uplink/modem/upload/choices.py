@@ -28,8 +28,8 @@ class Choices:
     without it (or with a `ssl_context` that checks nothing) it checks nothing. `use_workarounds` False: one attempt.
     `pad_to`: bytes the request is lengthened to before workarounds add to it, for tests.
     `retry_ambiguous`: go on after a failure behind which the server may have the picture (it may be stored twice).
-    `check_url` is asked first then, {upload_id} in it replaced: 2xx means delivered, 404 and 410 not arrived. It must
-    hold {upload_id}: the answer of any other address says nothing of this picture.
+    `check_url` is asked first then, {upload_id} in it replaced: 2xx means delivered, 404 and 410 not arrived (not yet,
+    where nobody waited for the server to finish). It must hold {upload_id}: others say nothing of a picture.
     `has_content_digest`: send Content-Digest (RFC 9530), so that a server can prove the body.
     `pads_body`: where a request must be longer, let it grow behind JSON, JPEG or form rather than by a header.
     """

@@ -36,7 +36,7 @@ from ..routes.socket import ModemNetworkBackend, SocketTransport
 from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise, with_longer_body
 from . import planner
-from .attempts import LINK_PAUSE_S, MAX_PAUSE_S, MAX_TRIES, Course, Run, Try
+from .attempts import AS_EVER, MAX_PAUSE_S, MAX_TRIES, Course, Patience, Run, Try
 from .care import Cure, Wear, care_of
 from .choices import AS_PLANNED, UPLOAD_ID, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
@@ -46,17 +46,10 @@ from .request import Destination, Picture, UploadFormat, check_destination, chec
 from .result import Progress, UploadResult, UploadState
 from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, verdict, verdict_of_answer
 
-__all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "UploadEngine", "check_timeout"]
+__all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "Patience", "UploadEngine", "check_timeout"]
 
-BASE_TIMEOUT_S = 90.0
-"""Time for what doesn't grow with the picture: name look-up, connecting, TLS, the server's own work."""
-MODEM_HTTP_TIMEOUT_S = 150.0
-"""On top where the modem is the HTTP client: given up before its own time-outs are over, it stays busy."""
-LINE_TIME_FACTOR = 4.0
-"""The line is shared with other uploads and status polls, and the network may be slower than the line."""
 ASSUMED_BAUD = 9600
 TLS_OVERHEAD_BYTES = 8_192
-CHECK_TIMEOUT_S = 60.0
 RESTART_PAUSE_S = 600.0
 """A modem is not restarted more often: the manual's first pause after boots that did not help (bg96.md 1.1)."""
 LEAST_TRY_S = 1.0
@@ -84,8 +77,16 @@ class UploadEngine:
     `quirks` is the catalogue (quirks.loader.load_quirks, which blocks); `memory` is kept by its owner.
     """
 
-    def __init__(self, session: Modem, *, quirks: Sequence[Quirk] = (), memory: OutcomeMemory | None = None) -> None:
+    def __init__(
+        self,
+        session: Modem,
+        *,
+        quirks: Sequence[Quirk] = (),
+        memory: OutcomeMemory | None = None,
+        patience: Patience = AS_EVER,
+    ) -> None:
         self._session = session
+        self._patience = patience
         self._quirks = tuple(quirks)
         self._memory = memory
         self._backend: ModemNetworkBackend | None = None
@@ -146,11 +147,9 @@ class UploadEngine:
                     self._learn(request, choices, done, None)
                 return run.result()
             if done.may_have_arrived and not choices.retry_ambiguous:
-                done.note = (
-                    done.note or "Not sent again, as asked: the server may have the picture, and might store it twice"
-                )
+                done.note = done.note or "Not sent again, as asked: the server may have the picture already"
                 return run.result()
-            if not await _go_on(run, outcome, until):
+            if not await _go_on(run, outcome, until, self._patience.link_pause_s):
                 return run.result()
             if destination.format is UploadFormat.QINIU:
                 request = build()
@@ -205,7 +204,7 @@ class UploadEngine:
                     run.course = self._plan(run, request, choices, ssl_context, driver)
                 done.way = way = run.course.attempt
                 if left_s is None:
-                    extra_s = MODEM_HTTP_TIMEOUT_S if way.route is RouteName.MODEM_HTTP else 0.0
+                    extra_s = self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
                     deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
                 if isinstance(driver, TakesCare):
                     driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
@@ -298,7 +297,7 @@ class UploadEngine:
             return False
         url = choices.check_url.replace(UPLOAD_ID, run.upload_id)
         question = httpx.Request(choices.check_method, url, headers={**choices.check_headers, "Connection": "close"})
-        left_s = CHECK_TIMEOUT_S if until is None else min(CHECK_TIMEOUT_S, until - time.monotonic())
+        left_s = self._patience.check_s if until is None else min(self._patience.check_s, until - time.monotonic())
         if left_s < LEAST_TRY_S:
             return False
         try:
@@ -363,7 +362,8 @@ class UploadEngine:
     def _time_for(self, request_bytes: int) -> float:
         """Return seconds for a request of this length, given what else is on the line now."""
         line_bytes = request_bytes + self._outstanding_bytes + TLS_OVERHEAD_BYTES
-        return BASE_TIMEOUT_S + LINE_TIME_FACTOR * line_bytes * 10 / (self._session.baud or ASSUMED_BAUD)
+        line_s = line_bytes * 10 / (self._session.baud or ASSUMED_BAUD)
+        return self._patience.base_s + self._patience.line_factor * line_s
 
     @contextmanager
     def _counted(self, request_bytes: int) -> Iterator[None]:
@@ -424,7 +424,7 @@ def check_timeout(timeout_s: float | None) -> None:
         raise InputError("timeout", "must be between 1 and 86400 seconds")
 
 
-async def _go_on(run: Run, outcome: Verdict, until: float | None) -> bool:
+async def _go_on(run: Run, outcome: Verdict, until: float | None, link_pause_s: float) -> bool:
     """Wait as long as the verdict says and return True, or False when there is nothing left to try, or no time."""
     assert run.last is not None
     left_s = float("inf") if until is None else until - time.monotonic()
@@ -434,7 +434,7 @@ async def _go_on(run: Run, outcome: Verdict, until: float | None) -> bool:
         is_back_soon = isinstance(error, LinkError) and (outcome.step is Step.RECONNECT or run.link_failures > 1)
         if not is_back_soon or run.link_failures >= MAX_TRIES or (run.course is not None and run.course.is_one_shot):
             return False
-        pause_s = LINK_PAUSE_S
+        pause_s = link_pause_s
     else:
         assert run.course is not None
         if not run.course.advance(outcome, run.last.error):

@@ -65,6 +65,14 @@ _PASSING = frozenset({"response_lost", "closed", "717", "718", "719", "722", "72
 _PASSING_OF = {_CHINA_MOBILE: frozenset({"552", "560", "561", "657", "5", "6"})}
 _PASSING_ELSE = frozenset({"558", "559", "563", "567", "569"})
 
+_GAVE_UP = frozenset({"timeout", "702", "722", "727", "728", "6"})
+"""Nobody waited any longer, on this side or in the modem: the server may still be at work."""
+
+
+def is_over(error: ModemError | None) -> bool:
+    """Return whether what has not arrived after this failure will not arrive any more."""
+    return error is None or error.code not in _GAVE_UP
+
 
 def verdict(error: ModemError, attempt: PlannedAttempt | None, family: str = "") -> Verdict:
     """Return what to do after a try without an answer; `attempt` None: the modem did not even come online.
