@@ -143,6 +143,20 @@ def certificate_authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
+def rsa_authority() -> trustme.CA:
+    """For servers that a modem talks TLS with by itself: it knows no ECDSA."""
+    return trustme.CA(key_type=trustme.KeyType.RSA)
+
+
+@pytest.fixture(scope="session")
+def rsa_context(rsa_authority: trustme.CA) -> ssl.SSLContext:
+    """What such a server on localhost serves with."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    rsa_authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
 def certificate_key_type() -> trustme.KeyType:
     """The keys of authority and servers. The quick kind; the BG96's own TLS knows RSA only."""
     return trustme.KeyType.ECDSA

@@ -1,9 +1,8 @@
 """An ML307R's own HTTP client against real servers: as its manual says, and as the report says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-import ssl
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -15,9 +14,9 @@ from custom_components.cellular_uplink.modem.drivers.base import ModemTls, Suppo
 from custom_components.cellular_uplink.modem.errors import HttpError, ModemError, NetworkError, SocketError, TlsError
 from custom_components.cellular_uplink.modem.routes.meter import Meter
 from custom_components.cellular_uplink.modem.routes.plan import HttpCommand, Workaround
-from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
+from custom_components.cellular_uplink.modem.session import ModemSession
 
-from .loopback import Server, scripted, serving, until
+from .loopback import Server, scripted, until
 from .modem_http import UNVERIFIED, china_mobile, multipart, picture, post_of, send, trace_of
 
 CONTENT, CHUNKED = HttpCommand.CONTENT, HttpCommand.CHUNKED
@@ -27,36 +26,8 @@ type Start = Callable[..., ModemSession]
 
 
 @pytest.fixture
-async def start(start_simulator: Callable[..., Any]) -> AsyncIterator[Start]:
-    """Start an ML307R with these arguments."""
-    sessions: list[ModemSession] = []
-
-    def begin(*arguments: str) -> ModemSession:
-        sessions.append(ModemSession(SessionSettings(port=start_simulator("ml307r", *arguments).port)))
-        return sessions[-1]
-
-    yield begin
-    for session in sessions:
-        await session.close()
-
-
-@pytest.fixture(scope="session")
-def rsa_authority() -> trustme.CA:
-    """These modems cannot agree on ECDSA."""
-    return trustme.CA(key_type=trustme.KeyType.RSA)
-
-
-@pytest.fixture
-async def rsa_server(rsa_authority: trustme.CA) -> AsyncIterator[Server]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    rsa_authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
-    async with serving(context) as server:
-        yield server
-
-
-@pytest.fixture
-def ca(rsa_authority: trustme.CA) -> ModemTls:
-    return ModemTls(ca_pem=rsa_authority.cert_pem.bytes().decode())
+def start(open_session: Callable[..., ModemSession]) -> Start:
+    return partial(open_session, "ml307r")
 
 
 @COMMANDS

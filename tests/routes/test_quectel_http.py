@@ -1,9 +1,8 @@
 """A BG96's own HTTP client against real servers, in the firmware of the reports."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-import ssl
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -20,9 +19,9 @@ from custom_components.cellular_uplink.modem.errors import (
 )
 from custom_components.cellular_uplink.modem.routes.meter import Meter, Phase
 from custom_components.cellular_uplink.modem.routes.plan import HttpCommand
-from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
+from custom_components.cellular_uplink.modem.session import ModemSession
 
-from .loopback import Server, scripted, serving, until
+from .loopback import Server, scripted, until
 from .modem_http import PADDING, UNVERIFIED, multipart, picture, post_of, quectel, send, trace_of
 
 POSTFILE, POST = HttpCommand.POSTFILE, HttpCommand.POST
@@ -34,36 +33,8 @@ type Start = Callable[..., ModemSession]
 
 
 @pytest.fixture
-async def start(start_simulator: Callable[..., Any]) -> AsyncIterator[Start]:
-    """Start a BG96 with these arguments; keywords are session settings."""
-    sessions: list[ModemSession] = []
-
-    def begin(*arguments: str, **settings: Any) -> ModemSession:
-        sessions.append(ModemSession(SessionSettings(port=start_simulator("bg96", *arguments).port, **settings)))
-        return sessions[-1]
-
-    yield begin
-    for session in sessions:
-        await session.close()
-
-
-@pytest.fixture(scope="session")
-def rsa_authority() -> trustme.CA:
-    """These modems know no ECDSA."""
-    return trustme.CA(key_type=trustme.KeyType.RSA)
-
-
-@pytest.fixture
-async def rsa_server(rsa_authority: trustme.CA) -> AsyncIterator[Server]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    rsa_authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
-    async with serving(context) as server:
-        yield server
-
-
-@pytest.fixture
-def ca(rsa_authority: trustme.CA) -> ModemTls:
-    return ModemTls(ca_pem=rsa_authority.cert_pem.bytes().decode())
+def start(open_session: Callable[..., ModemSession]) -> Start:
+    return partial(open_session, "bg96")
 
 
 @COMMANDS

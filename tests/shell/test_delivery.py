@@ -43,8 +43,8 @@ def certificate_key_type() -> trustme.KeyType:
 
 
 @pytest.fixture(scope="module")
-def certificate_authority() -> trustme.CA:
-    return trustme.CA(key_type=trustme.KeyType.RSA)
+def certificate_authority(rsa_authority: trustme.CA) -> trustme.CA:
+    return rsa_authority
 
 
 @pytest.fixture

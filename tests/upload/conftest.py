@@ -11,6 +11,7 @@ from tests.routes.conftest import (  # noqa: F401 - fixtures
     ca_pem,
     driver,
     https_server,
+    rsa_server,
     server,
     server_context,
 )

@@ -30,24 +30,16 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The modem knows no ECDSA."""
-    return trustme.CA(key_type=trustme.KeyType.RSA)
-
-
 @pytest.fixture
-def shop(authority: trustme.CA) -> Iterator[Shop]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
-    with _open(context) as shop:
+def shop(rsa_context: ssl.SSLContext) -> Iterator[Shop]:
+    with _open(rsa_context) as shop:
         yield shop
 
 
 @pytest.fixture
-def ca(authority: trustme.CA, tmp_path: Path) -> Path:
+def ca(rsa_authority: trustme.CA, tmp_path: Path) -> Path:
     path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
+    rsa_authority.cert_pem.write_to_path(str(path))
     return path
 
 

@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 import os
 import re
-import ssl
 from typing import Any
 
 import pytest
-import trustme
 
 from custom_components.cellular_uplink.modem.at.encoding import Text
 from custom_components.cellular_uplink.modem.drivers import quectel_http
@@ -25,7 +23,7 @@ from custom_components.cellular_uplink.modem.upload.engine import UploadEngine
 from custom_components.cellular_uplink.modem.upload.memory import OutcomeMemory
 from custom_components.cellular_uplink.modem.upload.request import Destination, Picture
 from tests.drivers.conftest import trace_of
-from tests.routes.loopback import Server, serving, until
+from tests.routes.loopback import Server, until
 from tests.routes.modem_http import quectel
 
 from .modem_double import HttpDriver, HttpModem
@@ -53,17 +51,6 @@ async def bench(start_simulator: Callable[..., Any]) -> AsyncIterator[Bench]:
     for session, engine in engines:
         await engine.aclose()
         await session.close()
-
-
-@pytest.fixture
-async def rsa_server() -> AsyncIterator[Server]:
-    """These modems know no ECDSA."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trustme.CA(key_type=trustme.KeyType.RSA).issue_cert(
-        "localhost", "127.0.0.1", key_type=trustme.KeyType.RSA
-    ).configure_cert(context)
-    async with serving(context) as server:
-        yield server
 
 
 @pytest.mark.parametrize(("quirks", "times"), [(QUIRKS, 1), ((), 2)], ids=["catalogue", "no catalogue"])

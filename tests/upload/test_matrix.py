@@ -81,24 +81,16 @@ WAYS = {
 type Send = Callable[[int, Choices], Any]
 
 
-@pytest.fixture(scope="session")
-def rsa_authority() -> trustme.CA:
-    """These modems know no ECDSA."""
-    return trustme.CA(key_type=trustme.KeyType.RSA)
-
-
 @asynccontextmanager
 async def _sending(
-    port: str, scheme: str, authority: trustme.CA
+    port: str, context: ssl.SSLContext | None, authority: trustme.CA
 ) -> AsyncIterator[tuple[Server, Callable[[int, Choices], Any], OutcomeMemory]]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
     pem = authority.cert_pem.bytes().decode()
     trust = build_ssl_context(ca_pem=pem)
     memory = OutcomeMemory()
     session = ModemSession(SessionSettings(port=port, apn=ApnSettings(apn="internet")))
     engine = UploadEngine(session, quirks=QUIRKS, memory=memory)
-    async with serving(context if scheme == "https" else None) as server:
+    async with serving(context) as server:
 
         async def send(total: int, choices: Choices) -> UploadResult:
             server.requests.clear()
@@ -120,13 +112,13 @@ async def _sending(
 @pytest.mark.parametrize("firmware", FIRMWARE)
 @pytest.mark.parametrize("way", WAYS)
 async def test_delivered(
-    start_simulator: Callable[..., Any], rsa_authority: trustme.CA, firmware: str, way: str
+    start_simulator: Callable[..., Any], rsa_authority: trustme.CA, rsa_context: ssl.SSLContext, firmware: str, way: str
 ) -> None:
     scheme, choices = WAYS[way]
     modem = FIRMWARE[firmware]
     port = start_simulator("bg96", *modem.arguments).port
     limit = modem.max_attempts if way == "https-modem" else 1
-    async with _sending(port, scheme, rsa_authority) as (_, send, memory):
+    async with _sending(port, rsa_context if scheme == "https" else None, rsa_authority) as (_, send, memory):
         for total in TOTALS:
             result = await send(total, choices)
             assert result.ok, (total, result.as_dict())
@@ -141,6 +133,7 @@ async def test_delivered(
 async def test_without_workarounds_it_fails_as_reported(
     start_simulator: Callable[..., Any],
     rsa_authority: trustme.CA,
+    rsa_context: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
     firmware: str,
     way: str,
@@ -151,7 +144,7 @@ async def test_without_workarounds_it_fails_as_reported(
     scheme, choices = WAYS[way]
     modem = FIRMWARE[firmware]
     port = start_simulator("bg96", *modem.arguments).port
-    async with _sending(port, scheme, rsa_authority) as (_, send, _memory):
+    async with _sending(port, rsa_context if scheme == "https" else None, rsa_authority) as (_, send, _memory):
         has_to_wait = way == "https-modem" and "late" in firmware and not ALL
         for total in TOTALS[:2] if has_to_wait else TOTALS:
             result = await send(total, replace(choices, use_workarounds=False))

@@ -1,7 +1,6 @@
 """Self-tests on simulated modems: what they find, what they cost, what stops them, and what the planner makes of it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 import json
 import os
@@ -50,37 +49,20 @@ class Bench:
         return dict(json.loads(out.splitlines()[-1]))
 
 
-@pytest.fixture(scope="module")
-def rsa_authority() -> trustme.CA:
-    return trustme.CA(key_type=trustme.KeyType.RSA)
-
-
-@contextmanager
-def _bench(run: Run, folder: Path, authority: trustme.CA | None) -> Iterator[Bench]:  # noqa: F811
-    context = None
-    ca = folder / "ca.pem"
-    ca.write_text("")
-    if authority is not None:
-        authority.cert_pem.write_to_path(str(ca))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("localhost", "127.0.0.1", key_type=trustme.KeyType.RSA).configure_cert(context)
-    else:
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(ca))
-    with _open(context) as shop:
-        yield Bench(shop, run, ca, folder / "learned.json")
+@pytest.fixture
+def https(run: Run, tmp_path: Path, rsa_authority: trustme.CA, rsa_context: ssl.SSLContext) -> Iterator[Bench]:  # noqa: F811
+    ca = tmp_path / "ca.pem"
+    rsa_authority.cert_pem.write_to_path(str(ca))
+    with _open(rsa_context) as shop:
+        yield Bench(shop, run, ca, tmp_path / "learned.json")
 
 
 @pytest.fixture
-def https(run: Run, tmp_path: Path, rsa_authority: trustme.CA) -> Iterator[Bench]:  # noqa: F811
-    with _bench(run, tmp_path, rsa_authority) as bench:
-        yield bench
-
-
-@pytest.fixture
-def http(run: Run, tmp_path: Path) -> Iterator[Bench]:  # noqa: F811
-    with _bench(run, tmp_path, None) as bench:
-        yield bench
+def http(run: Run, tmp_path: Path, rsa_authority: trustme.CA) -> Iterator[Bench]:  # noqa: F811
+    ca = tmp_path / "ca.pem"
+    rsa_authority.cert_pem.write_to_path(str(ca))
+    with _open() as shop:
+        yield Bench(shop, run, ca, tmp_path / "learned.json")
 
 
 def _states(found: dict[str, Any]) -> dict[tuple[str, str], str]:
