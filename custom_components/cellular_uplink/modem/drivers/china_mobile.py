@@ -12,7 +12,7 @@ from ..at.encoding import AtEncoder, Text
 from ..errors import CommandError, LinkError, ModemError, NetworkError, SocketError
 from .base import ApnSettings, Care, Identity, SocketLimits
 from .china_mobile_http import ChinaMobileHttp
-from .generic import pdp_type, wait_event
+from .generic import pdp_type
 from .sockets import BaseSocket, SocketTable
 
 CHUNK_BYTES = 8192
@@ -203,13 +203,8 @@ class ChinaMobileDriver(ChinaMobileHttp):
         Raises:
             SocketError, NetworkError: with the modem's number and words.
         """
-        socket = ChinaMobileSocket(self, await self.sockets.take_id())
-        self.sockets.add(socket)
-        try:
+        with self.sockets.opening(ChinaMobileSocket(self, await self.sockets.take_id())) as socket:
             await self._open(socket, host, port)
-        except BaseException:
-            socket.close(failed=True)
-            raise
         return socket
 
     async def _open(self, socket: ChinaMobileSocket, host: str, port: int) -> None:
@@ -224,17 +219,13 @@ class ChinaMobileDriver(ChinaMobileHttp):
             await self.ask(line)
         except CommandError as err:
             raise _open_error(err.code, host) from err
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S + POLL_S):
-                while not await wait_event(socket.opened, POLL_S):
-                    if await self.socket_state(socket.id) == "CONNECTED":
-                        return
-        except TimeoutError as err:
-            raise SocketError("timeout", f"{host} could not be reached within {OPEN_TIMEOUT_S} s") from err
-        if socket.error is not None:
-            raise socket.error
-        if socket.open_result != 0:
-            raise _open_error(str(socket.open_result), host)
+
+        async def is_open() -> bool:
+            return await self.socket_state(socket.id) == "CONNECTED"
+
+        timeout_s = OPEN_TIMEOUT_S + POLL_S  # the modem's own time-out comes first
+        if result := await socket.wait_open(host, is_open, timeout_s=timeout_s, pauses_s=(POLL_S, POLL_S)):
+            raise _open_error(str(result), host)
 
     async def socket_state(self, socket_id: int) -> str | None:
         """AT+MIPSTATE=<id>: INITIAL, CONNECTING, CONNECTED, CLOSING or CLOSED; None if the modem does not say."""

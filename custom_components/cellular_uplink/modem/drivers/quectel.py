@@ -250,13 +250,8 @@ class QuectelDriver(QuectelHttp):
         Raises:
             SocketError, NetworkError: with the modem's number and words.
         """
-        socket = QuectelSocket(self, await self.sockets.take_id())
-        self.sockets.add(socket)
-        try:
+        with self.sockets.opening(QuectelSocket(self, await self.sockets.take_id())) as socket:
             await self._open(socket, host, port)
-        except BaseException:
-            socket.close(failed=True)
-            raise
         return socket
 
     async def _open(self, socket: QuectelSocket, host: str, port: int) -> None:
@@ -266,23 +261,16 @@ class QuectelDriver(QuectelHttp):
         except CommandError as err:
             raise self._open_error(await self.last_error(), host) from err
         await self._find_urc_port(socket.id)
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                pause_s = FIRST_POLL_S
-                while not await wait_event(socket.opened, pause_s):
-                    pause_s = min(pause_s * 2, POLL_S)
-                    # No word: perhaps the URC went to another port.
-                    state = await self.socket_state(socket.id)
-                    if state == _STATE_CONNECTED:
-                        return
-                    if state == _STATE_CLOSING and not socket.opened.is_set():
-                        raise self._open_error(await self.last_error(), host)
-        except TimeoutError as err:
-            raise SocketError("timeout", f"{host} could not be reached within {OPEN_TIMEOUT_S:.0f} s") from err
-        if socket.error is not None:
-            raise socket.error
-        if socket.open_result != 0:
-            raise self._open_error(str(socket.open_result), host)
+
+        async def is_open() -> bool:
+            state = await self.socket_state(socket.id)
+            if state == _STATE_CLOSING and not socket.opened.is_set():
+                raise self._open_error(await self.last_error(), host)
+            return state == _STATE_CONNECTED
+
+        pauses_s = (FIRST_POLL_S, POLL_S)
+        if result := await socket.wait_open(host, is_open, timeout_s=OPEN_TIMEOUT_S, pauses_s=pauses_s):
+            raise self._open_error(str(result), host)
 
     def _open_error(self, code: str, host: str) -> ModemError:
         words = _ERRORS.get(code, "the modem gave no reason")

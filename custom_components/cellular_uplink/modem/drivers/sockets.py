@@ -3,11 +3,14 @@
 from abc import ABC, abstractmethod
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from ..at.command import Response
 from ..errors import CommandError, ModemError, SocketError
 from .base import Traffic
+from .generic import wait_event
 
 
 class BaseSocket(ABC):
@@ -65,6 +68,30 @@ class BaseSocket(ABC):
         if not self.is_gone:
             self._enqueue_close()
 
+    async def wait_open(
+        self, host: str, is_open: Callable[[], Awaitable[bool]], *, timeout_s: float, pauses_s: tuple[float, float]
+    ) -> int:
+        """Wait for the URC that tells how opening went; return its number, 0 for open.
+
+        Without a word the modem is asked, after the first of `pauses_s` and then at growing distances up to the second:
+        its URCs may go to another port. `is_open` raises what the modem says against it.
+
+        Raises:
+            SocketError: timeout, or what ended the connection meanwhile.
+        """
+        pause_s, longest_s = pauses_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await wait_event(self.opened, pause_s):
+                    pause_s = min(pause_s * 2, longest_s)
+                    if await is_open():
+                        return 0
+        except TimeoutError as err:
+            raise SocketError("timeout", f"{host} could not be reached within {timeout_s:.0f} s") from err
+        if self.error is not None:
+            raise self.error
+        return self.open_result
+
     @abstractmethod
     def _enqueue_close(self) -> None:
         """Enqueue the family's close command and see to the id."""
@@ -108,9 +135,15 @@ class SocketTable[S: BaseSocket]:
             self._changed.clear()
             await self._changed.wait()
 
-    def add(self, socket: S) -> None:
-        """A socket is being opened under an id that was taken before."""
+    @contextmanager
+    def opening(self, socket: S) -> Iterator[S]:
+        """Keep a socket under the id that was taken for it; what fails within gives it back."""
         self._open[socket.id] = socket
+        try:
+            yield socket
+        except BaseException:
+            socket.close(failed=True)
+            raise
 
     def give_back(self, socket: S, closing: asyncio.Future[Response]) -> None:
         """The close command was enqueued; the id is used again only if the modem says it is free."""
