@@ -78,6 +78,8 @@ def test_good_file(tmp_path: Path) -> None:
         ("total = 1,", "total = 2049,", 8, "the fault strikes here"),
         ("total = 1,", "size = 1,", 8, "has no 'size'"),
         ("total = 2048,", "total = 2048, remedy = 1,", 8, "the remedy is 2048"),
+        ("total = 2048,", "total = 2048, remedy = 2048.0,", 8, "the remedy is 2048"),
+        ("mask = 2048", f"mask = {'9' * 5000}", 1, "no TOML that can be used"),
         ('"R03A06"', '"R3A6"', 12, "'R3A6' is no firmware"),
         ('affected = ["R03A06"]\n', "", 9, "neither affected nor reported"),
         ('id = "a-pad"', 'id = "A_Pad"', 2, "is no id"),

@@ -168,20 +168,20 @@ def test_every_course_ends(count: int) -> None:
     ]
     for verdicts in itertools.product(kinds, repeat=MAX_TRIES):
         course = Course(plan=Plan(attempts=(SOCKET, POSTFILE, POSTFILE)[:count]))
-        steps = [course.advance(found, None) for found in verdicts]
+        steps = [course.advance(found) for found in verdicts]
         assert not steps[-1]
         assert course.tries <= MAX_TRIES
         assert course.index < count
     one = Course(plan=Plan(attempts=(SOCKET,)), is_one_shot=True)
-    assert not any(one.advance(found, None) for found in kinds)
+    assert not any(one.advance(found) for found in kinds)
 
 
 def test_broken_handshake_never_leads_to_less_trust() -> None:
     verified = PlannedAttempt(route=RouteName.SOCKET, tls=TlsPlace.HOST, is_verified=True)
     blind = PlannedAttempt(route=RouteName.MODEM_HTTP, command=HttpCommand.POST, tls=TlsPlace.MODEM)
     error = TlsError("handshake", "")
-    assert not Course(plan=Plan(attempts=(verified, blind))).advance(verdict(error, verified), error)
-    assert Course(plan=Plan(attempts=(blind, blind))).advance(verdict(error, blind), error)
+    assert not Course(plan=Plan(attempts=(verified, blind))).advance(verdict(error, verified), is_handshake=True)
+    assert Course(plan=Plan(attempts=(blind, blind))).advance(verdict(error, blind), is_handshake=True)
 
 
 # --- the engine over both routes ---------------------------------------------------------------------------------
@@ -265,6 +265,7 @@ async def test_destination_is_asked_first(
     assert (result.ok, len(driver.sent), result.may_be_stored_twice) == (delivered, tries, twice)
     assert not result.ambiguous
     assert bool(result.note) is (status == 200)
+    assert result.received_bytes >= len(server.answer), "asking costs bytes, too"
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 500, 301])
@@ -315,12 +316,15 @@ async def test_modem_that_restarted_is_brought_up_again(
     assert not result.may_be_stored_twice
 
 
-async def test_total_time_is_for_all_tries(engine: UploadEngine, driver: HttpDriver, server: Server) -> None:
+async def test_total_time_is_for_all_tries(
+    engine: UploadEngine, driver: HttpDriver, memory: OutcomeMemory, server: Server
+) -> None:
     server.hold = asyncio.Event()
     result = await engine.upload(to(server), PICTURE, timeout_s=1)
     assert result.error is not None
     assert (result.error.code, len(result.attempts), driver.sent) == ("timeout", 1, [])
     assert result.ambiguous
+    assert memory.as_dict() == {"outcomes": []}, "a user in a hurry says nothing of the way"
 
 
 async def test_no_workarounds_is_one_attempt(engine: UploadEngine, driver: HttpDriver, server: Server) -> None:
@@ -362,6 +366,69 @@ async def test_modem_does_no_tls_unasked(engine: UploadEngine, driver: HttpDrive
     assert result.error is not None
     assert (result.error.code, result.attempts, driver.sent) == ("no_data_route", (), [])
     assert "does not allow that" in result.error.message
+
+
+async def test_reset_connection_in_the_handshake_leads_to_no_less_trust(
+    engine: UploadEngine, driver: HttpDriver, https_server: Server
+) -> None:
+    """A reset is as easy to make on the way as a bad handshake."""
+
+    async def close(_: LoopbackSocket, index: int) -> None:
+        raise SocketError("closed", "gone") if index == 0 else AssertionError
+
+    driver.before_send = close
+    result = await engine.upload(to(https_server), PICTURE, choices=Choices(tls=TlsPlace.MODEM))
+    assert [planned["route"] for planned in result.plan] == ["socket", "modem-http", "modem-http"][: len(result.plan)]
+    assert (result.ok, result.ambiguous, driver.sent) == (False, False, [])
+    assert {attempt.route for attempt in result.attempts} == {"socket"}
+
+
+async def test_what_one_way_cannot_carry_hides_no_other(
+    engine: UploadEngine,
+    driver: HttpDriver,
+    memory: OutcomeMemory,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(url: str, tls: ModemTls | None) -> None:
+        raise InputError("url", "contains a character that this modem's commands cannot carry")
+
+    monkeypatch.setattr(driver, "configure_http", refuse)
+    server.answer = b""
+    server.closes_after_answer = True
+    result = await engine.upload(to(server), PICTURE)
+    assert [attempt.error.code for attempt in result.attempts if attempt.error] == [
+        "response_lost",
+        "invalid_input",
+        "invalid_input",
+    ]
+    assert result.ambiguous, "the server has it, and that is not lost for a URL"
+    stored = memory.as_dict()["outcomes"]
+    assert isinstance(stored, list)
+    assert [entry["route"] for entry in stored] == ["socket"]
+    with pytest.raises(InputError, match="url"):
+        await engine.upload(to(server), PICTURE, choices=MODEM_HTTP)
+
+
+async def test_nobody_starts_into_a_reset(
+    engine: UploadEngine, driver: HttpDriver, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other: list[asyncio.Task[object]] = []
+    seen: list[int] = []
+
+    async def take_down() -> None:
+        other.append(asyncio.create_task(engine.upload(to(server), PICTURE, choices=Choices(route=RouteName.SOCKET))))
+        await asyncio.wait(other, timeout=0.2)
+        seen.append(len(driver.sockets))
+
+    monkeypatch.setattr(driver, "deactivate_packet_data", take_down)
+    driver.after_sending = False
+    driver.script = [SocketError("716", "no")]
+    result = await engine.upload(to(server), PICTURE, choices=MODEM_HTTP)
+    await asyncio.gather(*other)
+    assert result.ok
+    assert seen == [0], "no socket is opened while packet data is down"
+    assert len(server.requests) == 1
 
 
 # --- learning ----------------------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ def test_it_survives_storage_and_odd_content() -> None:
     assert OutcomeMemory(stored).as_dict() == stored
     for odd in ({}, {"outcomes": None}, {"outcomes": [3, {"route": "balloon"}]}):
         assert OutcomeMemory(odd).recall(OLD, "https") == ()
+    outcomes = stored["outcomes"]
+    assert isinstance(outcomes, list)
+    for wrong in ({"when": float("nan")}, {"when": float("inf")}, {"count": float("inf")}):
+        assert OutcomeMemory({"outcomes": [{**outcomes[0], **wrong}]}).as_dict() == {"outcomes": []}
 
 
 def test_it_is_bounded() -> None:

@@ -246,6 +246,17 @@ DEMANDS = st.builds(
 )
 
 
+def test_what_is_tried_first_is_not_said_to_be_last() -> None:
+    doubted = _avoid(Confidence.REPORTED, command="+QHTTPPOSTFILE")
+    last = plan(BG96, [doubted], HTTP).attempts[-1]
+    assert (last.command, "tried after the others because of x-avoid (reported)" in last.why) == (POSTFILE, True)
+    alone = plan(BG96, [_avoid(Confidence.REPORTED, route="socket")], HTTPS).attempts
+    assert len(alone) == 1
+    assert "tried in spite of x-avoid (reported): T" in alone[0].why
+    first = plan(BG96, [doubted], HTTP, [_learned(POSTFILE, TlsPlace.NONE, worked=True)]).attempts[0]
+    assert (first.command, "tried in spite of x-avoid (reported): T" in first.why) == (POSTFILE, True)
+
+
 @given(st.sampled_from([BG96, ML307R, Capabilities()]), st.sampled_from([(), R02, R03, R04, ML]), DEMANDS, OUTCOMES)
 def test_whatever_is_asked(
     capabilities: Capabilities, quirks: tuple[MatchedQuirk, ...], demand: Demand, learned: list[LearnedOutcome]

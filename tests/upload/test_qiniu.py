@@ -316,6 +316,13 @@ def test_answers_of_somebody_else(status: int, retry: Retry) -> None:
     assert judgement.error.code == "not_qiniu"
 
 
+def test_answer_of_which_the_modem_kept_the_status_only() -> None:
+    judgement = judged(200, b"", {})
+    assert (judgement.state, judgement.retry, judgement.may_be_stored) == (UploadState.FAILED, Retry.LATER, True)
+    assert judgement.error is not None
+    assert judgement.error.code == "response_lost"
+
+
 def test_length_is_asked_for_by_the_gateway() -> None:
     judgement = judged(411, b"<html>", {})
     assert (judgement.state, judgement.retry) == (UploadState.REJECTED, Retry.NEVER)

@@ -63,6 +63,8 @@ def load_file(path: Path) -> tuple[Quirk, ...]:
         raise QuirkFileError(path, err.lineno, f"this is no TOML: {err.msg}") from err
     except UnicodeDecodeError as err:
         raise QuirkFileError(path, 1, "this is no UTF-8 text") from err
+    except ValueError as err:  # a number of thousands of digits
+        raise QuirkFileError(path, 1, f"this is no TOML that can be used: {err}") from err
     except OSError as err:
         raise QuirkFileError(path, 1, f"cannot be read: {err.strerror}") from err
     for key in content:
@@ -247,7 +249,7 @@ class _Reader:
             if strikes is (outcome == _GOOD):
                 verdict = "strikes" if strikes else "does not strike"
                 self.fail(f"by the code of {effect.name} the fault {verdict} here", "outcome", "vector", count)
-            if remedy is not None and remedy != does:
+            if remedy is not None and (type(remedy), remedy) != (type(does), does):
                 self.fail(f"by the code of {effect.name} the remedy is {does!r}", "remedy", "vector", count)
             assert remedy is None or isinstance(remedy, int | str)
             vectors.append(Vector(case=case, outcome=outcome, remedy=remedy))

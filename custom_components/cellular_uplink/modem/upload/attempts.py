@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from ..errors import LinkError, ModemError, TlsError
+from ..errors import InputError, LinkError, ModemError
 from ..quirks.registry import MatchedQuirk
 from ..routes.meter import Meter
 from ..routes.plan import Plan, PlannedAttempt, TlsPlace
@@ -58,8 +58,8 @@ class Course:
         """The way to try now."""
         return self.plan.attempts[self.index]
 
-    def advance(self, verdict: Verdict, error: ModemError | None) -> bool:
-        """Go on as the verdict says; return False where that is nowhere."""
+    def advance(self, verdict: Verdict, *, is_handshake: bool = False) -> bool:
+        """Go on as the verdict says; return False where that is nowhere. `is_handshake`: TLS did not come about."""
         self.tries += 1
         if self.is_one_shot or self.tries >= MAX_TRIES or verdict.step is Step.STOP:
             return False
@@ -70,14 +70,13 @@ class Course:
                 return True
             if verdict.step is Step.AGAIN:
                 return False
-        if self.index + 1 < len(self.plan.attempts):
-            following = self.plan.attempts[self.index + 1]
-            # Whoever can break a handshake must not thereby get the picture with less of a check.
-            if isinstance(error, TlsError) and self.attempt.is_verified and not following.is_verified:
-                return False
+        following = self.plan.attempts[self.index + 1 : self.index + 2]
+        # Whoever can break a handshake must not thereby get the picture with less of a check.
+        is_barred = is_handshake and self.attempt.is_verified and any(not way.is_verified for way in following)
+        if following and not is_barred:
             self.index += 1
             return True
-        if len(self.plan.attempts) == 1 and verdict.is_transient and not self._was_repeated:
+        if (is_barred or len(self.plan.attempts) == 1) and verdict.is_transient and not self._was_repeated:
             self._was_repeated = True
             return True
         if verdict.step is Step.RESET and Step.RESTART not in self._taken:
@@ -98,6 +97,8 @@ class Try:
     answer: Answer = field(default_factory=Answer)
     way: PlannedAttempt | None = None
     started: float | None = None
+    is_hurried: bool = False
+    """It had less time than such a request is allowed."""
     error: ModemError | None = None
     may_have_arrived: bool = False
     note: str = ""
@@ -165,6 +166,13 @@ class Run:
             self.doubts -= 1
             self.last.may_have_arrived = False
         return False
+
+    def refusal(self) -> InputError | None:
+        """Return why no way carries this, None where anything else came of a try."""
+        errors = [attempt.error for attempt in self.attempts]
+        if all(isinstance(error, InputError) for error in errors):
+            return next((error for error in errors if isinstance(error, InputError)), None)
+        return None
 
     def result(self) -> UploadResult:
         """Return what it all adds up to."""

@@ -26,7 +26,7 @@ from ..drivers.base import (
     SupportsSockets,
     TakesCare,
 )
-from ..errors import HttpError, InputError, LinkError, ModemError, NetworkError, SocketError
+from ..errors import HttpError, InputError, LinkError, ModemError, NetworkError, SocketError, TlsError
 from ..quirks.registry import Quirk, match
 from ..routes.china_mobile_http import ChinaMobileHttpTransport
 from ..routes.meter import Meter, Phase, metered
@@ -44,7 +44,7 @@ from .formats import build_request, judge_of
 from .memory import OutcomeMemory, kind_of
 from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
 from .result import Progress, UploadResult, UploadState
-from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, verdict, verdict_of_answer
+from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, tells_of_way, verdict, verdict_of_answer
 
 __all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "Patience", "UploadEngine", "check_timeout"]
 
@@ -96,6 +96,8 @@ class UploadEngine:
         self._outstanding_bytes = 0
         self._exchanges = 0
         self._wear = Wear()
+        self._settling = asyncio.Lock()
+        """Held from bringing the modem online to counting the exchange, so that no reset comes between them."""
         self._restarted_at = float("-inf")
 
     async def upload(
@@ -150,6 +152,8 @@ class UploadEngine:
                 done.note = done.note or "Not sent again, as asked: the server may have the picture already"
                 return run.result()
             if not await _go_on(run, outcome, until, self._patience.link_pause_s):
+                if (refusal := run.refusal()) is not None:
+                    raise refusal
                 return run.result()
             if destination.format is UploadFormat.QINIU:
                 request = build()
@@ -169,22 +173,28 @@ class UploadEngine:
             ModemError: no whole response came.
         """
         check_timeout(timeout_s)
-        answer = Answer()
-        meter = meter_for(request, None)
-        async with deadline_of(timeout_s, request, meter) as deadline:
-            driver = await self._session.ensure_online()
-            if timeout_s is None:
-                deadline.allow(self._time_for(meter.total_bytes))
-            await self._exchange(driver, request, ssl_context, meter, answer, None)
-        if answer.status is None:  # pragma: no cover: an exchange without error has a status
-            raise HttpError("response_lost", "No answer came")
-        return answer.response(request)
+        return await self._ask(request, ssl_context, timeout_s, meter_for(request, None))
 
     async def aclose(self) -> None:
         """Give all sockets back. The engine can be used again afterwards."""
         await self._forget_routes()
 
     # -- one try ------------------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self, request: httpx.Request, ssl_context: ssl.SSLContext | None, timeout_s: float | None, meter: Meter
+    ) -> httpx.Response:
+        """Send what is no upload; as `request`."""
+        answer = Answer()
+        async with deadline_of(timeout_s, request, meter) as deadline:
+            async with self._settling:
+                driver = await self._session.ensure_online()
+            if timeout_s is None:
+                deadline.allow(self._time_for(meter.total_bytes))
+            await self._exchange(driver, request, ssl_context, meter, answer, None)
+        if answer.status is None:  # pragma: no cover: an exchange without error has a status
+            raise HttpError("response_lost", "No answer came")
+        return answer.response(request)
 
     async def _try(
         self,
@@ -199,24 +209,29 @@ class UploadEngine:
         done = Try(meter=meter_for(request, run.report))
         try:
             async with deadline_of(left_s, request, done.meter, total_s=timeout_s) as deadline:
-                driver = await self._session.ensure_online()
-                if run.course is None:
-                    run.course = self._plan(run, request, choices, ssl_context, driver)
-                done.way = way = run.course.attempt
+                async with self._settling:
+                    driver = await self._session.ensure_online()
+                    if run.course is None:
+                        run.course = self._plan(run, request, choices, ssl_context, driver)
+                    done.way = way = run.course.attempt
+                    if isinstance(driver, TakesCare):
+                        driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
+                    if (cure := run.course.cure or self._wear.due(way)) is not None:
+                        run.course.cure = None
+                        driver = await self._reset(driver, cure)
+                time_s = self._time_for(done.meter.total_bytes)
+                time_s += self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
                 if left_s is None:
-                    extra_s = self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
-                    deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
-                if isinstance(driver, TakesCare):
-                    driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
-                if (cure := run.course.cure or self._wear.due(way)) is not None:
-                    run.course.cure = None
-                    driver = await self._reset(driver, cure)
+                    deadline.allow(time_s)
+                done.is_hurried = not deadline.leaves(time_s)
                 done.started = time.monotonic()
                 modem_tls = ModemTls(ca_pem=choices.modem_ca_pem if way.is_verified else None)
                 transport = None if way.route is RouteName.SOCKET else _modem_http(driver, way, modem_tls)
                 await self._exchange(driver, request, ssl_context, done.meter, done.answer, transport)
-        except InputError:
-            raise
+        except InputError as err:
+            if done.started is None and not run.attempts:
+                raise
+            done.error = err  # another way may carry it, and what was tried before is not to be lost for it
         except ModemError as err:
             if done.answer.status is None:  # else the answer is what counts, though its body may be incomplete
                 done.error = err
@@ -300,10 +315,14 @@ class UploadEngine:
         left_s = self._patience.check_s if until is None else min(self._patience.check_s, until - time.monotonic())
         if left_s < LEAST_TRY_S:
             return False
+        meter = meter_for(question, None)
         try:
-            response = await self.request(question, ssl_context=ssl_context, timeout_s=left_s)
+            response = await self._ask(question, ssl_context, left_s, meter)
         except ModemError:
             return False  # nobody knows, as before
+        finally:
+            run.sent_bytes += meter.sent_bytes
+            run.received_bytes += meter.received_bytes
         return run.settle(response.status_code)
 
     # -- plan and memory ----------------------------------------------------------------------------------------------
@@ -351,6 +370,8 @@ class UploadEngine:
             return True
         if not worked and (outcome is None or outcome.step is not Step.NEXT):
             return False
+        if done.error is not None and not tells_of_way(done.error, is_hurried=done.is_hurried):
+            return False
         self._memory.record(self._session.identity, _kind(request, choices), done.way, worked=worked)
         return True
 
@@ -385,7 +406,8 @@ class UploadEngine:
             self._backend = ModemNetworkBackend(driver)
             await _close_all(stale)
         for key, idle in list(self._transports.items()):
-            if key is not ssl_context and idle.is_unused and not self._users.get(idle):
+            is_there = self._transports.get(key) is idle  # somebody else may have taken it while another was closed
+            if is_there and key is not ssl_context and idle.is_unused and not self._users.get(idle):
                 del self._transports[key]
                 await idle.aclose()
         transport = self._transports.get(ssl_context)
@@ -437,7 +459,8 @@ async def _go_on(run: Run, outcome: Verdict, until: float | None, link_pause_s: 
         pause_s = link_pause_s
     else:
         assert run.course is not None
-        if not run.course.advance(outcome, run.last.error):
+        is_handshake = isinstance(run.last.error, TlsError) or run.last.meter.phase is Phase.TLS
+        if not run.course.advance(outcome, is_handshake=is_handshake):
             return False
     if pause_s > min(MAX_PAUSE_S if until is None else left_s, left_s - LEAST_TRY_S):
         return False
@@ -451,7 +474,8 @@ def _modem_http(driver: object, way: PlannedAttempt, tls: ModemTls) -> httpx.Asy
     command = way.command or HttpCommand.POSTFILE
     if isinstance(driver, SupportsQuectelHttp):
         return QuectelHttpTransport(driver, command=command, tls=allowed, workarounds=way.workarounds)
-    assert isinstance(driver, SupportsChinaMobileHttp), "planned by what the driver can do"
+    if not isinstance(driver, SupportsChinaMobileHttp):  # the plan was made for another modem
+        raise SocketError("no_data_route", "The modem that came back is not the one that was planned for")
     return ChinaMobileHttpTransport(driver, command=command, tls=allowed, workarounds=way.workarounds)
 
 

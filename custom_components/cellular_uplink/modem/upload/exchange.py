@@ -93,6 +93,11 @@ class Deadline:
         self.timeout_s = timeout_s
         self._timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
 
+    def leaves(self, timeout_s: float) -> bool:
+        """Return whether there are still about as many seconds."""
+        when = self._timeout.when()
+        return when is None or when - asyncio.get_running_loop().time() > timeout_s - 0.1
+
 
 @asynccontextmanager
 async def deadline_of(

@@ -8,6 +8,7 @@ Pure data: whoever owns it stores `as_dict` where he keeps such things (Home Ass
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+import math
 import time
 
 from ..drivers.base import Identity
@@ -152,6 +153,9 @@ def _from_dict(item: object) -> _Entry | None:
     if not isinstance(item, dict):
         return None
     try:
+        when, count = float(item["when"]), int(item["count"])
+        if not math.isfinite(when) or count < 1:
+            return None
         return _Entry(
             modem=str(item["modem"]),
             kind=str(item["kind"]),
@@ -159,10 +163,10 @@ def _from_dict(item: object) -> _Entry | None:
             command=HttpCommand(item["command"]) if item["command"] else None,
             tls=TlsPlace(item["tls"]),
             worked=bool(item["worked"]),
-            count=int(item["count"]),
-            when=float(item["when"]),
+            count=count,
+            when=when,
         )
-    except KeyError, TypeError, ValueError:
+    except KeyError, TypeError, ValueError, OverflowError:
         return None
 
 

@@ -83,6 +83,9 @@ def plan(
         best.notes.append(f"{reason}; but no other way is left")
         kept = [best]
     rejected += [way.rejected(reason) for way, reason in avoided]
+    last_free = max((number for number, way in enumerate(kept) if not way.avoided_by), default=len(kept))
+    for number, way in enumerate(kept):
+        way.is_put_last = number > last_free
     return Plan(attempts=tuple(way.attempt(demand) for way in kept), rejected=tuple(rejected))
 
 
@@ -125,6 +128,7 @@ class _Way:
     has_failed: bool = False
     workarounds: tuple[Workaround, ...] = ()
     avoided_by: list[MatchedQuirk] = field(default_factory=list)
+    is_put_last: bool = False
     is_late: MatchedQuirk | None = None
     padding_bytes: int = 0
     notes: list[str] = field(default_factory=list)
@@ -191,6 +195,8 @@ class _Way:
         says = [self._what(), self._encryption(demand), *self.notes]
         says += [
             f"tried after the others because of {_label(quirk)}"
+            if self.is_put_last
+            else f"tried in spite of {_label(quirk)}: {quirk.title}"
             for quirk in self.avoided_by
             if not any(quirk.id in note for note in self.notes)
         ]

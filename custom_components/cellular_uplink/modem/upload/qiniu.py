@@ -205,6 +205,13 @@ def judge(
     """
     if status == 411:  # the gateway in front of Qiniu says so itself
         return _refused(status, _reason(status, body))
+    if 200 <= status < 300 and not headers:  # a portal's answer has some
+        return Judgement(
+            state=UploadState.FAILED,
+            retry=Retry.LATER,
+            error=HttpError("response_lost", f"An answer with status {status} came, but the modem lost the rest of it"),
+            may_be_stored=True,
+        )
     if not any(name.lower() == "x-reqid" for name in headers):
         return _not_qiniu(status)
     if 200 <= status < 300:

@@ -59,10 +59,11 @@ class UploadResult:
     """The outcome of one upload.
 
     `request_bytes`: the whole HTTP request, head and body; `body_bytes`: its body; `sent_bytes` and `received_bytes`:
-    what crossed the modem's socket (with TLS), of all attempts. `ambiguous`: not delivered as far as anyone knows, but
-    the server may have the whole request. `padding_bytes`: all bytes of the request that a workaround added. `plan`,
-    `quirks`: as planned, and why. `tls_where`: none, host or modem, of the last attempt. `may_be_stored_twice`: an
-    attempt before the one that delivered may have arrived, too. `note`: what is to be known of a delivery.
+    what crossed the modem's socket (with TLS), of all attempts and of asking for the picture. `ambiguous`: not
+    delivered as far as anyone knows, but the server may have the whole request. `padding_bytes`: all bytes of the
+    request that a workaround added. `plan`, `quirks`: as planned, and why. `tls_where`: none, host or modem, of the
+    last attempt. `may_be_stored_twice`: an attempt before the one that delivered may have arrived, too. `note`: what
+    is to be known of a delivery.
     """
 
     state: UploadState

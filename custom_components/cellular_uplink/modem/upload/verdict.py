@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
-from ..errors import HttpError, LinkError, ModemError, NetworkError, SimError, SocketError, TlsError
+from ..errors import HttpError, InputError, LinkError, ModemError, NetworkError, SimError, SocketError, TlsError
 from ..routes.plan import PlannedAttempt, RouteName
 from .care import Cure, cure_of
 from .qiniu import Judgement, Retry
@@ -65,6 +65,8 @@ _PASSING = frozenset({"response_lost", "closed", "717", "718", "719", "722", "72
 _PASSING_OF = {_CHINA_MOBILE: frozenset({"552", "560", "561", "657", "5", "6"})}
 _PASSING_ELSE = frozenset({"558", "559", "563", "567", "569"})
 
+_OF_THE_MOMENT = frozenset({"no_free_socket", "no_data_route"})
+
 _GAVE_UP = frozenset({"timeout", "702", "722", "727", "728", "6"})
 """Nobody waited any longer, on this side or in the modem: the server may still be at work."""
 
@@ -72,6 +74,16 @@ _GAVE_UP = frozenset({"timeout", "702", "722", "727", "728", "6"})
 def is_over(error: ModemError | None) -> bool:
     """Return whether what has not arrived after this failure will not arrive any more."""
     return error is None or error.code not in _GAVE_UP
+
+
+def tells_of_way(error: ModemError, *, is_hurried: bool) -> bool:
+    """Return whether a failure says something of the way as such; `is_hurried`: it had less time than it is allowed.
+
+    What the request holds, the network, other uploads that hold all sockets, and a user in a hurry say nothing of it.
+    """
+    if isinstance(error, InputError | NetworkError) or error.code in _OF_THE_MOMENT:
+        return False
+    return not (is_hurried and isinstance(error, HttpError) and error.code == "timeout")
 
 
 def verdict(error: ModemError, attempt: PlannedAttempt | None, family: str = "") -> Verdict:
