@@ -403,9 +403,7 @@ async def test_what_one_way_cannot_carry_hides_no_other(
         "invalid_input",
     ]
     assert result.ambiguous, "the server has it, and that is not lost for a URL"
-    stored = memory.as_dict()["outcomes"]
-    assert isinstance(stored, list)
-    assert [entry["route"] for entry in stored] == ["socket"]
+    assert memory.as_dict() == {"outcomes": []}, "where no way delivers, it may be the server"
     with pytest.raises(InputError, match="url"):
         await engine.upload(to(server), PICTURE, choices=MODEM_HTTP)
 

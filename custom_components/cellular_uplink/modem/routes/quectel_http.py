@@ -11,7 +11,7 @@ from .meter import Meter, Phase, current_meter
 from .plan import HttpCommand, Workaround
 from .wire import pad, parse_response, serialise
 
-PAD = frozenset({"pad_total_length", "http.pad_total_length"})
+PAD = "pad_total_length"
 """The effect of a quirk that lengthens requests."""
 
 
@@ -46,7 +46,7 @@ class QuectelHttpTransport(httpx.AsyncBaseTransport):
             raise HttpError("method", "The modem's HTTP client cannot read an answer to HEAD")
         padding_bytes = 0
         for workaround in self._workarounds:
-            if workaround.effect in PAD:
+            if workaround.effect == PAD:
                 request, added = pad(request, workaround.params)
                 padding_bytes += added
         wire = serialise(request)

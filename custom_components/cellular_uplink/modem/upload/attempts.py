@@ -14,7 +14,7 @@ from .care import Cure
 from .exchange import Answer
 from .planner import attempt_as_dict
 from .result import Attempt, Progress, UploadResult, UploadState
-from .verdict import Step, Verdict, is_over
+from .verdict import Step, Verdict, is_over, tells_of_way
 
 MAX_TRIES = 6
 MAX_PAUSE_S = 120.0
@@ -124,6 +124,7 @@ class Run:
     doubts: int = 0
     link_failures: int = 0
     check_status: int | None = None
+    blamed: list[PlannedAttempt] = field(default_factory=list)
     _told_bytes: int = -1
 
     def report(self, progress: Progress) -> None:
@@ -153,6 +154,14 @@ class Run:
                 error=done.error,
             )
         )
+
+    def blame(self, outcome: Verdict) -> None:
+        """Note the way of the last try as the one at fault, where its failure says so."""
+        last = self.last
+        if last is None or last.way is None or last.started is None or last.error is None:
+            return
+        if outcome.step is Step.NEXT and tells_of_way(last.error, is_hurried=last.is_hurried):
+            self.blamed.append(last.way)
 
     def settle(self, status: int) -> bool:
         """Take what the server said when it was asked for the last try's picture; return whether it has it."""

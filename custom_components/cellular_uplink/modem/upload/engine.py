@@ -44,7 +44,7 @@ from .formats import build_request, judge_of
 from .memory import OutcomeMemory, kind_of
 from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
 from .result import Progress, UploadResult, UploadState
-from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, tells_of_way, verdict, verdict_of_answer
+from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, verdict, verdict_of_answer
 
 __all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "Patience", "UploadEngine", "check_timeout"]
 
@@ -141,13 +141,12 @@ class UploadEngine:
             done = await self._try(run, request, choices, ssl_context, left_s, timeout_s)
             outcome = self._judged(done, request)
             run.add(done, request)
-            is_learnt = self._learn(request, choices, done, outcome)
             if done.state is UploadState.DELIVERED or (
                 done.may_have_arrived and await self._has_arrived(run, choices, ssl_context, until)
             ):
-                if not is_learnt:
-                    self._learn(request, choices, done, None)
+                self._learn(run, request, choices)
                 return run.result()
+            run.blame(outcome)
             if done.may_have_arrived and not choices.retry_ambiguous:
                 done.note = done.note or "Not sent again, as asked: the server may have the picture already"
                 return run.result()
@@ -363,17 +362,17 @@ class UploadEngine:
         reasons = "; ".join(f"{left.command or left.route}: {left.why}" for left in found.rejected)
         raise SocketError("no_data_route", f"There is no way to send this ({reasons})")
 
-    def _learn(self, request: httpx.Request, choices: Choices, done: Try, outcome: Verdict | None) -> bool:
-        """Remember a way that delivered or was at fault; return whether there was anything to remember."""
-        worked = done.state is UploadState.DELIVERED
-        if self._memory is None or done.way is None or done.started is None or choices.is_forced:
-            return True
-        if not worked and (outcome is None or outcome.step is not Step.NEXT):
-            return False
-        if done.error is not None and not tells_of_way(done.error, is_hurried=done.is_hurried):
-            return False
-        self._memory.record(self._session.identity, _kind(request, choices), done.way, worked=worked)
-        return True
+    def _learn(self, run: Run, request: httpx.Request, choices: Choices) -> None:
+        """Remember the way that delivered and those at fault before it. Where none delivers, it may be the server."""
+        assert run.last is not None
+        way = run.last.way
+        if self._memory is None or way is None or choices.is_forced:
+            return
+        kind = _kind(request, choices)
+        for failed in run.blamed:
+            if failed is not way:
+                self._memory.record(self._session.identity, kind, failed, worked=False)
+        self._memory.record(self._session.identity, kind, way, worked=True)
 
     def _no_route(self) -> SocketError:
         return SocketError("no_data_route", f"No data route for this model yet ({self._model()})")
