@@ -59,6 +59,7 @@ from .settings import (
     Check,
     InDoubt,
     check_delivery,
+    checked_ca,
     destination_choices,
     destination_settings,
     destination_ssl_context,
@@ -250,7 +251,7 @@ def _subentry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dic
         CONF_PASSWORD: password,
         CONF_TOKEN: token,
         CONF_VERIFY_SSL: tls[CONF_VERIFY_SSL],
-        CONF_CA: _checked_ca(tls.get(CONF_CA, "").strip()),
+        CONF_CA: checked_ca(tls.get(CONF_CA, "").strip()),
         CONF_DELIVERY: _delivery_data(
             user_input.get(SECTION_DELIVERY, stored.get(CONF_DELIVERY, DELIVERY_DEFAULTS)), is_qiniu=is_qiniu
         ),
@@ -315,12 +316,6 @@ def _parsed(field: str, text: str, prefix: str = "") -> dict[str, str]:
             raise InputError(field, f"line {number} names {name} again")
         pairs[name] = value.strip()
     return pairs
-
-
-def _checked_ca(text: str) -> str:
-    if "PRIVATE KEY" in text:
-        raise InputError(CONF_CA, "holds a private key, which must stay on its server: give the certificate alone")
-    return text
 
 
 def _lines(pairs: Mapping[str, str]) -> str:

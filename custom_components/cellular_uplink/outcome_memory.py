@@ -54,8 +54,10 @@ class StoredOutcomeMemory(OutcomeMemory):
 
     async def async_close(self) -> None:
         """Write what is not written yet; what is recorded from now on is not kept."""
-        await self.async_save()
-        self._is_closed = True
+        is_unwritten = self._is_changed and not self._is_closed
+        self._is_closed = True  # first: nothing may be written later to a file that may be gone by then
+        if is_unwritten:
+            await self._store.async_save(self.as_dict())
 
 
 async def async_load_outcomes(hass: HomeAssistant, entry_id: str) -> StoredOutcomeMemory:

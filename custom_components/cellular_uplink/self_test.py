@@ -11,7 +11,7 @@ from homeassistant.util.hass_dict import HassKey
 import voluptuous as vol
 
 from .action_errors import bad_input
-from .const import DOMAIN
+from .const import CONF_CA, DOMAIN
 from .coordinator import CellularUplinkConfigEntry, error_placeholders
 from .modem.errors import InputError, ModemError
 from .modem.routes.plan import HttpCommand, RouteName, TlsPlace
@@ -19,6 +19,7 @@ from .modem.routes.tls import build_ssl_context
 from .modem.upload.cases import Agenda, Wish, plan_cases
 from .modem.upload.request import Destination, check_destination
 from .modem.upload.selftest import run_selftest
+from .settings import checked_ca
 
 SERVICE_RUN_SELF_TEST = "run_self_test"
 
@@ -35,6 +36,7 @@ SELF_TEST_SCHEMA = vol.Schema(
         vol.Optional(ATTR_LIMIT_KILOBYTES): vol.All(vol.Coerce(int), vol.Range(min=1, max=100_000)),
         vol.Optional(ATTR_TLS, default=TlsPlace.HOST.value): vol.In([TlsPlace.HOST.value, TlsPlace.MODEM.value]),
         vol.Optional(CONF_VERIFY_SSL, default=True): cv.boolean,
+        vol.Optional(CONF_CA, default=""): cv.string,
         vol.Optional(ATTR_ROUTE): vol.In([route.value for route in RouteName]),
         vol.Optional(ATTR_COMMANDS, default=list): vol.All(
             cv.ensure_list, [vol.In([command.value for command in HttpCommand])]
@@ -128,14 +130,16 @@ def _entry_of(call: ServiceCall) -> CellularUplinkConfigEntry:
 async def _async_wish(call: ServiceCall) -> Wish:
     destination = Destination(url=call.data[CONF_URL].strip())
     check_destination(destination)
+    ca_pem = checked_ca(call.data[CONF_CA].strip()) or None
     context = None
     if destination.is_https:
         verify: bool = call.data[CONF_VERIFY_SSL]
-        context = await call.hass.async_add_executor_job(lambda: build_ssl_context(verify=verify))
+        context = await call.hass.async_add_executor_job(lambda: build_ssl_context(ca_pem=ca_pem, verify=verify))
     return Wish(
         destination=destination,
         tls=TlsPlace(call.data[ATTR_TLS]),
         route=RouteName(call.data[ATTR_ROUTE]) if ATTR_ROUTE in call.data else None,
         commands=tuple(HttpCommand(command) for command in dict.fromkeys(call.data[ATTR_COMMANDS])),
         ssl_context=context,
+        modem_ca_pem=ca_pem,
     )

@@ -191,6 +191,13 @@ def destination_ssl_context(data: Mapping[str, Any]) -> ssl.SSLContext:
     return build_ssl_context(ca_pem=data[CONF_CA] or None, verify=data[CONF_VERIFY_SSL])
 
 
+def checked_ca(text: str) -> str:
+    """Return what a user gave as his own CA; raises InputError for a key, which is not ours to keep."""
+    if "PRIVATE KEY" in text:
+        raise InputError(CONF_CA, "holds a private key, which must stay on its server: give the certificate alone")
+    return text
+
+
 def _merged_headers(configured: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """Header names are the same in any case: one given for this upload replaces the configured one."""
     replaced = {name.lower() for name in given}

@@ -13,6 +13,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError,
 from homeassistant.helpers import device_registry as dr
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+import trustme
 
 from custom_components.cellular_uplink.const import DOMAIN
 from tests.conftest import PictureServer, Simulator
@@ -20,7 +21,16 @@ from tests.conftest import PictureServer, Simulator
 from .conftest import destination_data, destination_device, expect_state, jpeg, modem_entry, set_up
 from .translation_check import TranslationChecker
 
-type SelfTest = Callable[..., Any]
+
+@pytest.fixture(scope="module")
+def certificate_key_type() -> trustme.KeyType:
+    """As a modem that does TLS by itself needs it."""
+    return trustme.KeyType.RSA
+
+
+@pytest.fixture(scope="module")
+def certificate_authority(rsa_authority: trustme.CA) -> trustme.CA:
+    return rsa_authority
 
 
 @pytest.fixture
@@ -147,3 +157,46 @@ async def test_a_modem_that_is_gone(hass: HomeAssistant, start_simulator: Callab
     with pytest.raises(HomeAssistantError) as caught:
         await _run(hass, _modem(hass, entry), "http://127.0.0.1:9/", limit_kilobytes=100)
     assert caught.value.translation_key == "modem_unavailable"
+
+
+async def test_the_modem_checks_with_a_ca(
+    hass: HomeAssistant, entry: MockConfigEntry, picture_server: PictureServer
+) -> None:
+    """An answer that ends the test after its first request is enough to see who was checked."""
+    modem, picture_server.status = _modem(hass, entry), 500
+    only = {"tls": "modem", "route": "modem-http", "commands": ["postfile"], "limit_kilobytes": 900}
+    for ca, is_verified in (("", False), (f"\n{picture_server.ca_pem}\n", True)):
+        found = await _run(hass, modem, picture_server.https_url, **only, ca=ca)
+        assert (found["stopped"]["code"], found["tls"]) == ("500", {"where": "modem", "verified": is_verified})
+    assert len(picture_server.received) == 2
+    # This host trusts it alone, too.
+    found = await _run(hass, modem, picture_server.https_url, **{**only, "route": "socket", "commands": []}, ca=ca)
+    assert found["stopped"]["code"] == "500"
+    for ca, words in (("nonsense", "holds no certificate"), ("-----BEGIN PRIVATE KEY-----", "holds a private key")):
+        with pytest.raises(ServiceValidationError, match=f"ca: {words}"):
+            await _run(hass, modem, picture_server.https_url, **only, ca=ca)
+    assert len(picture_server.received) == 3
+
+
+async def test_the_entry_goes_meanwhile(
+    hass: HomeAssistant, ml307r: MockConfigEntry, picture_server: PictureServer
+) -> None:
+    """A change of settings reloads the entry: the test ends there, says so, and leaves the port to its successor."""
+    modem = _modem(hass, ml307r)
+    arrived, release = asyncio.Event(), threading.Event()
+
+    def hold() -> None:
+        hass.loop.call_soon_threadsafe(arrived.set)
+        release.wait(30)
+
+    picture_server.on_head = hold
+    testing = asyncio.create_task(_run(hass, modem, picture_server.url, limit_kilobytes=100))
+    await arrived.wait()
+    await hass.config_entries.async_reload(ml307r.entry_id)
+    release.set()
+    expect_state(ml307r, ConfigEntryState.LOADED)
+    found = await testing
+    assert (found["ok"], found["quirks"]) == (False, [])
+    assert "nothing was learnt" in found["summary"]
+    picture_server.on_head = None
+    assert (await _run(hass, modem, picture_server.url, limit_kilobytes=100))["ok"] is True
