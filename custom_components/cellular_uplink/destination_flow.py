@@ -253,7 +253,9 @@ def _subentry_data(user_input: dict[str, Any], stored: Mapping[str, Any]) -> dic
         CONF_VERIFY_SSL: tls[CONF_VERIFY_SSL],
         CONF_CA: checked_ca(tls.get(CONF_CA, "").strip()),
         CONF_DELIVERY: _delivery_data(
-            user_input.get(SECTION_DELIVERY, stored.get(CONF_DELIVERY, DELIVERY_DEFAULTS)), is_qiniu=is_qiniu
+            user_input.get(SECTION_DELIVERY, stored.get(CONF_DELIVERY, DELIVERY_DEFAULTS)),
+            stored.get(CONF_DELIVERY, {}),
+            is_qiniu=is_qiniu,
         ),
     }
     if is_qiniu:
@@ -274,13 +276,16 @@ def _qiniu_data(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str
     }
 
 
-def _delivery_data(given: Mapping[str, Any], *, is_qiniu: bool) -> dict[str, Any]:
+def _delivery_data(given: Mapping[str, Any], stored: Mapping[str, Any], *, is_qiniu: bool) -> dict[str, Any]:
     """Qiniu is never asked, and takes no chunked body: its name for a picture and its own answers do for that."""
     data = {**DELIVERY_DEFAULTS, **given}
     data[CONF_DELIVERY_CHECK_URL] = data[CONF_DELIVERY_CHECK_URL].strip()
     if is_qiniu:
         data |= {name: DELIVERY_DEFAULTS[name] for name in (CONF_DELIVERY_CHECK, CONF_DELIVERY_CHUNKED)}
     if data[CONF_DELIVERY_CHECK] == Check.NONE.value:
+        # Who switches asking off leaves the URL as it was; who enters one wants it asked.
+        if not is_qiniu and data[CONF_DELIVERY_CHECK_URL] not in ("", stored.get(CONF_DELIVERY_CHECK_URL)):
+            raise InputError(CONF_DELIVERY_CHECK_URL, "is given, but not how to ask: choose HEAD or GET")
         data[CONF_DELIVERY_CHECK_URL] = ""
     return data
 

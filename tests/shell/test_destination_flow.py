@@ -161,10 +161,11 @@ async def test_how_to_send_has_defaults(hass: HomeAssistant, simulator: Simulato
 
     assert (await shown())[1] == delivery_data()
     flow_id, _ = await shown()
-    # A URL that is not asked is forgotten.
-    chosen = {"in_doubt": "stop", "check_url": "http://cloud.example/{upload_id}"}
-    await submit(hass, flow_id, form(name="Cloud", delivery=chosen))
-    flow_id, values = await shown()
+    # A URL that was asked, and isn't any more, is forgotten.
+    chosen = {"in_doubt": "stop", "check": "head", "check_url": "http://cloud.example/{upload_id}"}
+    for check in ("head", "none"):
+        await submit(hass, flow_id, form(name="Cloud", delivery={**chosen, "check": check}))
+        flow_id, values = await shown()
     assert values == delivery_data(in_doubt="stop")
     await submit(hass, flow_id, form(name="Cloud"))
     assert stored(entry, "Cloud") == destination_data(URL, delivery=delivery_data(in_doubt="stop"))
@@ -198,6 +199,7 @@ async def test_how_to_send_has_defaults(hass: HomeAssistant, simulator: Simulato
         ({"tls": {"ca": "not a certificate"}}, {"tls": "invalid_ca"}),
         ({"tls": {"ca": "-----BEGIN PRIVATE KEY-----"}}, {"tls": "invalid_ca"}),
         ({"delivery": {"check": "head"}}, {"delivery": "invalid_check_url"}),
+        ({"delivery": {"check_url": "http://cloud.example/{upload_id}"}}, {"delivery": "invalid_check_url"}),
         ({"delivery": {"check": "get", "check_url": "ftp://h/{upload_id}"}}, {"delivery": "invalid_check_url"}),
         ({"delivery": {"check": "get", "check_url": "http://[h/{upload_id}"}}, {"delivery": "invalid_check_url"}),
         ({"delivery": {"check": "get", "check_url": "http://cloud.example/"}}, {"delivery": "invalid_check_url"}),
