@@ -203,14 +203,14 @@ class UploadEngine:
                 if run.course is None:
                     run.course = self._plan(run, request, choices, ssl_context, driver)
                 done.way = way = run.course.attempt
-                if left_s is None:
-                    extra_s = self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
-                    deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
                 if isinstance(driver, TakesCare):
                     driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
                 if (cure := run.course.cure or self._wear.due(way)) is not None:
                     run.course.cure = None
                     driver = await self._reset(driver, cure)
+                if left_s is None:
+                    extra_s = self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
+                    deadline.allow(self._time_for(done.meter.total_bytes) + extra_s)
                 done.started = time.monotonic()
                 modem_tls = ModemTls(ca_pem=choices.modem_ca_pem if way.is_verified else None)
                 transport = None if way.route is RouteName.SOCKET else _modem_http(driver, way, modem_tls)
