@@ -215,6 +215,21 @@ async def test_a_late_answer_of_the_same_shape_does_not_fool_it_either(channel: 
     assert port.written == [b"AT+CSQ\r", b"AT+CMEE?\r", b"AT+CSQ\r"]
 
 
+async def test_a_command_given_up_while_getting_into_step_is_never_sent(channel: Channel, port: ScriptedPort) -> None:
+    with pytest.raises(CommandTimeoutError):
+        await channel.execute(CSQ)
+    caller = asyncio.create_task(channel.execute(Command(line=ENCODER.run("+QPOWD"))))
+    while len(port.written) < 2:
+        await asyncio.sleep(0.01)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    port.answer = answers(CSQ="\r\n+CSQ: 9,99\r\n\r\nOK\r\n")
+    port.say(b"\r\n+CMEE: 1\r\n\r\nOK\r\n")
+    assert (await channel.execute(CSQ)).lines == ("+CSQ: 9,99",)
+    assert port.written == [b"AT+CSQ\r", b"AT+CMEE?\r", b"AT+CSQ\r"]
+
+
 async def test_a_late_prompt_gets_the_payload_it_is_owed(channel: Channel, port: ScriptedPort) -> None:
     """Were it not paid, the next command would be taken as payload."""
     payload = b"chunk of a picture"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -10,8 +11,14 @@ import trustme
 
 from custom_components.cellular_uplink.modem.at.encoding import Text
 from custom_components.cellular_uplink.modem.drivers import china_mobile_http as driver_module
-from custom_components.cellular_uplink.modem.drivers.base import ModemTls, SupportsChinaMobileHttp
+from custom_components.cellular_uplink.modem.drivers.base import (
+    HttpAnswer,
+    MhttpUrl,
+    ModemTls,
+    SupportsChinaMobileHttp,
+)
 from custom_components.cellular_uplink.modem.errors import HttpError, ModemError, NetworkError, SocketError, TlsError
+from custom_components.cellular_uplink.modem.routes.china_mobile_http import ChinaMobileHttpTransport
 from custom_components.cellular_uplink.modem.routes.meter import Meter
 from custom_components.cellular_uplink.modem.routes.plan import HttpCommand, Workaround
 from custom_components.cellular_uplink.modem.session import ModemSession
@@ -160,6 +167,7 @@ async def test_tls_verified_and_not(start: Start, rsa_server: Server, ca: ModemT
     trace = trace_of(session)
     assert trace.count("AT+MSSLCERTWR=") == 1
     assert trace.count('AT+MSSLCFG="auth",1\\r') == 3
+    assert trace.count('AT+MHTTPCFG="ssl",0\\r') == 3
     assert trace.count('AT+MSSLCFG="auth",1,1\\r') == 2
 
 
@@ -234,6 +242,34 @@ async def test_answer_that_never_comes(start: Start, server: Server, monkeypatch
     server.hold.set()
 
 
+@COMMANDS
+async def test_body_that_came_short_is_no_delivery(
+    start: Start, server: Server, monkeypatch: pytest.MonkeyPatch, command: HttpCommand
+) -> None:
+    """The modem takes what it has for all there is (ml307r.md 6): the server would be content with a part of it."""
+    monkeypatch.setattr(driver_module, "INPUT_S", 1)
+    session = start("--fault", "drop=direction:in,at:3000,times:1")
+    with pytest.raises(HttpError) as caught:
+        await send(session, post_of(server.url, 8000), command)
+    assert caught.value.code == "input_lost"
+    assert server.requests == []
+
+
+async def test_a_certificate_that_came_short_is_written_again(
+    start: Start, rsa_server: Server, ca: ModemTls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name, which holds its hash, is in the modem's list all the same."""
+    monkeypatch.setattr(driver_module, "INPUT_S", 1)
+    assert ca.ca_pem is not None
+    short = ModemTls(ca_pem=ca.ca_pem + "\n" * 4000)
+    session = start("--fault", "drop=direction:in,at:4000,times:1")
+    with pytest.raises(HttpError) as caught:
+        await send(session, post_of(rsa_server.url, 700), CONTENT, tls=short)
+    assert caught.value.code == "input_lost"
+    assert (await send(session, post_of(rsa_server.url, 700), CONTENT, tls=short)).status_code == 200
+    assert trace_of(session).count("AT+MSSLCERTWR=") == 2
+
+
 async def test_early_answer_ends_a_chunked_request(start: Start) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -266,6 +302,22 @@ async def test_url_it_cannot_carry(start: Start, server: Server) -> None:
     with pytest.raises(HttpError) as caught:
         await send(start(), httpx.Request("PATCH", server.url, content=b"x"), CONTENT)
     assert caught.value.code == "method"
+
+
+async def test_name_in_other_letters_reaches_the_modem_as_dns_has_it() -> None:
+    class Taking:
+        """As much of a driver as is asked for."""
+
+        async def mhttp_send(self, _method: str, url: MhttpUrl, *_more: object, **_settings: object) -> HttpAnswer:
+            self.url = url
+            return HttpAnswer(status=204, head=b"HTTP/1.1 204 No Content\r\n", body=b"")
+
+    driver: Any = Taking()
+    response = await ChinaMobileHttpTransport(driver, tls=UNVERIFIED).handle_async_request(
+        httpx.Request("POST", "https://bücher.example/in", content=b"x")
+    )
+    assert response.status_code == 204
+    assert driver.url == MhttpUrl(origin="https://xn--bcher-kva.example", path="/in", host="xn--bcher-kva.example")
 
 
 async def test_https_needs_leave(start: Start, rsa_server: Server) -> None:

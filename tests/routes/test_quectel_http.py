@@ -181,6 +181,7 @@ async def test_settings_are_set_and_read_back_each_time(start: Start, rsa_server
         assert (await send(session, post_of(rsa_server.url, 700), POSTFILE, tls=tls)).status_code == 200
     trace = trace_of(session)
     assert trace.count('AT+QSSLCFG="seclevel",1\\r') == 3
+    assert trace.count('AT+QHTTPCFG="sslctxid"\\r') == 3
     assert trace.count('AT+QSSLCFG="seclevel",1,1\\r') == 2
     assert trace.count('AT+QSSLCFG="seclevel",1,0\\r') == 1
     assert trace.count("AT+QFUPL=") == 4  # the CA once, three requests
@@ -304,6 +305,14 @@ async def test_full_storage_is_said_before_anything_is_sent(start: Start, server
     assert caught.value.code == "storage_full"
     assert "20000 of" in caught.value.message
     assert (await send(session, post_of(server.url, 80_000), POST)).status_code == 200
+
+
+async def test_room_is_not_made_by_deleting_the_ca_in_use(start: Start, rsa_server: Server, ca: ModemTls) -> None:
+    session = start("--set", "ufs_free_bytes=20000")
+    driver = await quectel(session)
+    await driver.write_file("cu000000.pem", picture(3000))
+    assert (await send(session, post_of(rsa_server.url, 8000), POSTFILE, tls=ca)).status_code == 200
+    assert "cu000000.pem" not in await driver.list_files()
 
 
 async def test_what_earlier_runs_left_is_deleted(start: Start, server: Server) -> None:

@@ -1,9 +1,10 @@
 """What the catalogue makes the driver and the engine do beside the plan, on simulated firmware that has the fault."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 import os
 import re
-from typing import Any
+from typing import Any, override
 
 import pytest
 
@@ -18,6 +19,7 @@ from custom_components.cellular_uplink.modem.quirks.registry import Applies, Con
 from custom_components.cellular_uplink.modem.routes.plan import HttpCommand, PlannedAttempt, RouteName, TlsPlace
 from custom_components.cellular_uplink.modem.routes.tls import build_ssl_context
 from custom_components.cellular_uplink.modem.session import ModemSession, SessionSettings
+from custom_components.cellular_uplink.modem.upload.attempts import Patience
 from custom_components.cellular_uplink.modem.upload.choices import Choices
 from custom_components.cellular_uplink.modem.upload.engine import UploadEngine
 from custom_components.cellular_uplink.modem.upload.memory import OutcomeMemory
@@ -180,4 +182,23 @@ async def test_error_that_only_a_restart_cures(server: Server) -> None:
     driver.script = [NetworkError("706", "network busy")]
     result = await engine.upload(Destination(url=server.url), Picture(content=b"x"), choices=MODEM_HTTP)
     assert (result.ok, driver.commands, driver.resets) == (True, ["postfile", "postfile"], ["restart"])
+    await engine.aclose()
+
+
+async def test_restart_does_not_eat_the_time_of_the_try(server: Server) -> None:
+    class Slow(Restartable):
+        """A modem whose restart takes longer than a try may."""
+
+        @override
+        async def restart(self) -> None:
+            await super().restart()
+            await asyncio.sleep(0.6)
+
+    driver = Slow()
+    patience = Patience(base_s=0.5, modem_http_s=0.0, line_factor=0.0)
+    quirk = _quirk("reset_on_error", codes=["706"], what="modem")
+    engine = UploadEngine(HttpModem(driver), quirks=[quirk], patience=patience)
+    driver.script = [NetworkError("706", "network busy")]
+    result = await engine.upload(Destination(url=server.url), Picture(content=b"x"), choices=MODEM_HTTP)
+    assert (result.ok, driver.resets) == (True, ["restart"]), result.as_dict()
     await engine.aclose()

@@ -207,10 +207,12 @@ class Channel:
             exchange = heapq.heappop(self._queue)[2]
             if exchange.done.cancelled():
                 continue
-            exchange.is_started = True
             try:
                 if self._out_of_step is not None:
                     await self._resynchronise()
+                if exchange.done.cancelled():  # meanwhile
+                    continue
+                exchange.is_started = True
                 if self._lost is None:
                     await self._perform(exchange)
                 else:

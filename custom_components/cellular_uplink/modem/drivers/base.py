@@ -265,7 +265,7 @@ class SupportsQuectelHttp(SupportsFiles, Protocol):
     """Most bytes of one request."""
 
     def http_session(self) -> AbstractAsyncContextManager[None]:
-        """Have the client to oneself; raises HttpError busy when the last request does not come to an end."""
+        """Have the client to oneself, once a request that was given up has come to its end, or had the time to."""
 
     async def configure_http(self, url: str, tls: ModemTls | None) -> None:
         """Set everything a request depends on, TLS included, and the URL. Raises ModemError."""

@@ -15,7 +15,16 @@ from ..at.channel import Channel
 from ..at.codec import parse_fields
 from ..at.command import Command, Priority, Prompt, Response
 from ..at.encoding import CommandLine, Parameter, Text
-from ..errors import CommandError, HttpError, InputError, ModemError, NetworkError, SocketError, TlsError
+from ..errors import (
+    CommandError,
+    CommandTimeoutError,
+    HttpError,
+    InputError,
+    ModemError,
+    NetworkError,
+    SocketError,
+    TlsError,
+)
 from .base import HttpAnswer, HttpSteps, MhttpUrl, ModemTls
 from .generic import GenericDriver, field_number, wait_event
 
@@ -105,6 +114,7 @@ class _Client:
     id: int
     is_head: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_asked: bool = False
     may_send: bool = False
     status: int | None = None
     head: bytes = b""
@@ -118,7 +128,7 @@ class _Client:
         if status < 200 or self.status is not None:
             return
         self.status, self.head = status, head
-        length = re.search(rb"(?:^|\n)Content-Length: *(\d+)", head, re.IGNORECASE)
+        length = re.search(rb"(?:^|\n)Content-Length: *(\d{1,10})", head, re.IGNORECASE)
         self.is_complete = self.is_head or status in (204, 304) or (length is not None and int(length[1]) == 0)
 
     def got_body(self, announced: int, total: int, data: bytes) -> None:
@@ -144,6 +154,7 @@ class ChinaMobileHttp(GenericDriver):
         self._mhttp_deleted_at = -DELETE_PAUSE_S
         self._mhttp_timers: dict[int, asyncio.TimerHandle] = {}
         self._is_mhttp_clean = False
+        self._damaged_certificate = ""
         channel.on_urc(re.compile(rb"\+MHTTPURC: "), self._mhttp_event)
 
     async def mhttp_send(
@@ -209,20 +220,32 @@ class ChinaMobileHttp(GenericDriver):
             ("encoding", (0, 0)),
             ("chunked", (int(is_chunked),)),
             ("timeout", (CONNECT_S, response_s, INPUT_S)),
-            ("ssl", (1, TLS_CONTEXT) if tls is not None else (0,)),
         ]
+        if tls is None:
+            settings.append(("ssl", (0,)))
+        else:
+            switch = Text("key", "ssl")
+            order = self.encoder.set("+MHTTPCFG", switch, client.id, 1, TLS_CONTEXT)
+            question = self.encoder.set("+MHTTPCFG", switch, client.id)
+            await self._hold_tls("ssl", ["1", str(TLS_CONTEXT)], order, question)
         for key, values in settings:
             await self.ask(self.encoder.set("+MHTTPCFG", Text("key", key), client.id, *values))
         await self.try_ask(
             self.encoder.set("+MHTTPCFG", Text("key", "fragment"), client.id, FRAGMENT_BYTES, FRAGMENT_MS)
         )
         await self._set_headers(client, headers)
-        path = Text("url", url.path)
+        path = Text("url", url.path, secret=True)  # like headers, it may hold a key
+
+        def start() -> None:
+            client.is_asked = True
+            if not is_chunked:
+                steps.on_told()
+
         request = Command(
             line=self.encoder.set("+MHTTPREQUEST", client.id, _METHODS[method], 0, path),
             timeout_s=COMMAND_S,
             priority=Priority.BULK,
-            on_start=None if is_chunked else steps.on_told,
+            on_start=start,
         )
         if not is_chunked:
             await self._content(client, body, piece_bytes, steps)
@@ -275,7 +298,9 @@ class ChinaMobileHttp(GenericDriver):
         for name, value in merged.values():
             text = f"{name}: {value}"
             try:
-                line = self.encoder.set("+MHTTPCFG", Text("key", "header"), client.id, Text("headers", text))
+                line = self.encoder.set(
+                    "+MHTTPCFG", Text("key", "header"), client.id, Text("headers", text, secret=True)
+                )
             except InputError:
                 line = None
             if line is not None and len(text) <= INLINE_HEADER_BYTES:
@@ -309,15 +334,31 @@ class ChinaMobileHttp(GenericDriver):
     async def _give(
         self, name: str, client: _Client, data: bytes, *, is_last: bool, on_prompt: Callable[[], None] | None = None
     ) -> None:
+        await self._input(self.encoder.set(name, client.id, 0 if is_last else 1, len(data)), data, on_prompt)
+
+    async def _input(self, line: CommandLine, data: bytes, on_prompt: Callable[[], None] | None = None) -> None:
+        """Give data behind a prompt; raises HttpError input_lost besides what Channel.execute raises."""
+        loop = asyncio.get_running_loop()
+        given_at = loop.time()
+
+        def prompted() -> None:
+            nonlocal given_at
+            given_at = loop.time()
+            if on_prompt is not None:
+                on_prompt()
+
         command = Command(
-            line=self.encoder.set(name, client.id, 0 if is_last else 1, len(data)),
+            line=line,
             prompt=Prompt.ANGLE,
             payload=data,
             timeout_s=INPUT_S + MARGIN_S,
             priority=Priority.BULK,
-            on_prompt=on_prompt,
+            on_prompt=prompted,
         )
         await self.channel.execute(command)
+        # Input that comes short is taken for all there is once its time is over (ml307r.md 6).
+        if loop.time() - given_at >= INPUT_S:
+            raise HttpError("input_lost", f"Bytes for {line.name} were lost on the serial line")
 
     # -- clients ------------------------------------------------------------------------------------------------------
 
@@ -386,9 +427,11 @@ class ChinaMobileHttp(GenericDriver):
         if match is None:
             return
         numbers = [int(value) for value in re.findall(rb"\d+", match[2])]
-        client = self._mhttp_clients.get(numbers[0])
+        client = self._mhttp_clients.get(numbers[0]) if numbers else None
         if client is None:
             return
+        if not client.is_asked and match[1] != b"err":
+            return  # of a former request: a client is deleted in the background, and its number given out again
         match match[1], numbers[1:]:
             case b"header", [status, _]:
                 client.got_head(status, data)
@@ -428,15 +471,19 @@ class ChinaMobileHttp(GenericDriver):
 
     async def _set_mssl(self, key: str, value: Parameter) -> None:
         wanted = value.value if isinstance(value, Text) else str(value)
+        await self._hold_tls(key, [wanted], self._mssl_line(key, value), self._mssl_line(key))
+
+    async def _hold_tls(self, key: str, wanted: list[str], order: CommandLine, question: CommandLine) -> None:
         try:
-            await self.ask(self._mssl_line(key, value))
-            response = await self.ask(self._mssl_line(key), info=re.compile(rb"\+MSSLCFG: "))
+            await self.ask(order)
+            response = await self.ask(question, info=re.compile(rb"\+M(SSL|HTTP)CFG: "))
         except CommandError as err:
             raise TlsError(err.code, f"The modem does not take the TLS setting {key}") from err
-        values = parse_fields(response.lines[-1], "+MSSLCFG") if response.lines else []
-        held = str(values[2]) if len(values) > 2 else ""
+        values = parse_fields(response.lines[-1], question.name.removeprefix("AT")) if response.lines else []
+        held = [str(value) for value in values[2 : 2 + len(wanted)]]
         if held != wanted:
-            raise TlsError("setting_lost", f"The modem did not keep the TLS setting {key}: {wanted} became {held}")
+            sentence = f"The modem did not keep the TLS setting {key}: {','.join(wanted)} became {','.join(held)}"
+            raise TlsError("setting_lost", sentence)
 
     async def _store_certificate(self, pem: str) -> str:
         """AT+MSSLCERTWR, once: the name holds the hash. Return the name."""
@@ -445,19 +492,16 @@ class ChinaMobileHttp(GenericDriver):
             raise TlsError("certificate_too_long", f"The modem takes CA files of {MAX_CERTIFICATE_BYTES} bytes at most")
         name = f"cu{hashlib.sha256(data).hexdigest()[:12]}.pem"
         listed = await self.try_ask(self.encoder.set("+MSSLLIST", 1), info=re.compile(rb"\+MSSLLIST: "))
-        if listed is not None and any(name in line for line in listed.lines):
+        if listed is not None and any(name in line for line in listed.lines) and name != self._damaged_certificate:
             return name
-        command = Command(
-            line=self.encoder.set("+MSSLCERTWR", Text("file", name), 0, len(data)),
-            prompt=Prompt.ANGLE,
-            payload=data,
-            timeout_s=INPUT_S + MARGIN_S,
-            priority=Priority.BULK,
-        )
         try:
-            await self.channel.execute(command)
+            await self._input(self.encoder.set("+MSSLCERTWR", Text("file", name), 0, len(data)), data)
         except CommandError as err:
             raise TlsError(err.code, "The modem does not take the CA certificate") from err
+        except HttpError, CommandTimeoutError:
+            self._damaged_certificate = name
+            raise
+        self._damaged_certificate = ""
         return name
 
     def _mssl_line(self, key: str, *value: Parameter) -> CommandLine:

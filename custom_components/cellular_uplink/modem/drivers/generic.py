@@ -9,7 +9,7 @@ from ..at.channel import Channel
 from ..at.codec import CodecRules, parse_fields
 from ..at.command import Command, Priority, Response
 from ..at.encoding import AtEncoder, CommandLine, Text
-from ..errors import CommandError, ModemProtocolError, NetworkError, SimError
+from ..errors import CommandError, CommandTimeoutError, LinkError, ModemProtocolError, NetworkError, SimError
 from .base import (
     AccessTechnology,
     ApnSettings,
@@ -79,6 +79,7 @@ OPERATOR_TIMEOUT_S = 180.0
 """COPS may take this long (bg96.md 8)."""
 START_UP_S = 10.0
 """How long a modem that starts may refuse commands: a public driver waits so long for APP RDY (bg96.md 6.4)."""
+START_UP_ANSWER_S = 5.0
 START_UP_PAUSE_S = 0.25
 RESTART_COMMAND_S = 15.0
 RESTART_S = 60.0
@@ -121,13 +122,14 @@ class GenericDriver:
             await self.try_ask(line, priority=Priority.URGENT)
 
     async def _wait_started(self) -> None:
-        """Switch the echo off, which a modem that is not done with its start refuses (BG95, up to APP RDY)."""
+        """Switch the echo off, which a modem refuses, or does not hear, until its start is over (BG95: APP RDY)."""
         until = asyncio.get_running_loop().time() + START_UP_S
         while True:
             try:
-                await self.ask(self.encoder.run("E0"), priority=Priority.URGENT)
-            except CommandError:
-                if asyncio.get_running_loop().time() > until:
+                await self.ask(self.encoder.run("E0"), timeout_s=START_UP_ANSWER_S, priority=Priority.URGENT)
+            except (CommandError, CommandTimeoutError, LinkError) as err:
+                is_gone = isinstance(err, LinkError) and err.code != "modem_restarted"
+                if is_gone or asyncio.get_running_loop().time() > until:
                     raise
                 await asyncio.sleep(START_UP_PAUSE_S)
             else:
@@ -137,7 +139,7 @@ class GenericDriver:
         """Restart the modem with this command."""
         self._has_started.clear()
         await self.ask(line, timeout_s=RESTART_COMMAND_S)
-        self.needs_prepare = True
+        self._restarted()  # its messages may go to another port
         await wait_event(self._has_started, RESTART_S)
 
     def _restarted(self) -> None:

@@ -242,16 +242,20 @@ class QuectelFiles(GenericDriver):
 
     async def _write_piece(self, handle: int, piece: bytes, total: int) -> bool:
         seconds = self._input_time_s(len(piece))
-        response = await self.channel.execute(
-            Command(
-                line=self.encoder.set("+QFWRITE", handle, len(piece), seconds),
-                info=re.compile(rb"\+QFWRITE: "),
-                prompt=Prompt.CONNECT,
-                payload=piece,
-                timeout_s=seconds + FILE_TIMEOUT_S,
-                priority=Priority.BULK,
-            )
+        command = Command(
+            line=self.encoder.set("+QFWRITE", handle, len(piece), seconds),
+            info=re.compile(rb"\+QFWRITE: "),
+            prompt=Prompt.CONNECT,
+            payload=piece,
+            timeout_s=seconds + FILE_TIMEOUT_S,
+            priority=Priority.BULK,
         )
+        try:
+            response = await self.channel.execute(command)
+        except CommandError as err:
+            if err.code != _TIMED_OUT:
+                raise
+            return False
         values = parse_fields(response.lines[-1], "+QFWRITE") if response.lines else []
         return values[:2] == [len(piece), total]
 

@@ -35,6 +35,8 @@ ASSUMED_UPLINK_BPS = 16_000
 """... and what is added for the way through the air (assumed: a bad NB-IoT cell)."""
 READ_GAP_S = 20
 """How long QHTTPREAD may pause between packets."""
+MAX_READ_BYTES = 262_144
+"""A longer response is not fetched: that holds the port to its end."""
 READ_URC_S = 5.0
 MARGIN_S = 10.0
 SETTLE_S = 30.0
@@ -111,6 +113,7 @@ class QuectelHttp(QuectelFiles):
         self._http_pending: _Pending | None = None
         self._http_read: asyncio.Event = asyncio.Event()
         self._uses_tls = False
+        self._certificate = ""
         self.has_closed_tls_sockets = False
         channel.on_urc(re.compile(rb"\+QHTTP(GET|POST|POSTFILE) ?: ?\d"), self._http_result)
         channel.on_urc(re.compile(rb"\+QHTTPREAD ?: ?\d"), lambda _line, _data: self._http_read.set())
@@ -140,7 +143,9 @@ class QuectelHttp(QuectelFiles):
         await self._configure("responseheader", 1)
         if tls is not None:
             await self._configure_tls(tls)
-            await self._configure("sslctxid", TLS_CONTEXT)
+            key = Text("key", "sslctxid")
+            order = self.encoder.set("+QHTTPCFG", key, TLS_CONTEXT)
+            await self._hold_tls(key.value, str(TLS_CONTEXT), order, self.encoder.set("+QHTTPCFG", key))
         command = Command(
             line=self.encoder.set("+QHTTPURL", len(url), URL_TIMEOUT_S),
             prompt=Prompt.CONNECT,
@@ -158,7 +163,7 @@ class QuectelHttp(QuectelFiles):
         Raises:
             ModemError: with the modem's number and words.
         """
-        await self.make_room(len(data))
+        await self.make_room(len(data), keep=self._certificate)
         name = self.own_file_name()
         await self.delete_file(name)
         await self.write_file(name, data, steps.on_loaded)
@@ -168,9 +173,11 @@ class QuectelHttp(QuectelFiles):
             command = Command(line=line, timeout_s=MARGIN_S, priority=Priority.BULK)
             return await self._request(b"POSTFILE", command, len(data), CONNECT_TIMEOUT_S + seconds, steps)
         finally:
-            # A file that is being sent stays: the next request deletes it.
-            if self._http_pending is None or self._http_pending.result.done():
+            pending = self._http_pending
+            if pending is None or not pending.is_started or pending.result.done():
                 self.drop_file(name)
+            else:  # a file that is being sent stays until the modem is done with it
+                pending.result.add_done_callback(lambda _result: self.drop_file(name))
 
     async def http_post(self, data: bytes, steps: HttpSteps) -> HttpOutcome:
         """QHTTPPOST: the modem connects, then takes the request, and holds the port from beginning to end.
@@ -208,8 +215,10 @@ class QuectelHttp(QuectelFiles):
         """QHTTPREAD: the response, head and body, as the modem gives it.
 
         Raises:
-            HttpError: with the modem's number.
+            HttpError: with the modem's number; response_too_long, since reading cannot be stopped.
         """
+        if (outcome.body_bytes or 0) > MAX_READ_BYTES:
+            raise HttpError("response_too_long", f"The answer has {outcome.body_bytes} bytes, too many to be fetched")
         self._http_read.clear()
         command = Command(
             line=self.encoder.set("+QHTTPREAD", READ_GAP_S),
@@ -243,7 +252,13 @@ class QuectelHttp(QuectelFiles):
             replace(command, on_start=start, on_prompt=steps.on_told if command.payload else None)
         )
         try:
-            await done
+            try:
+                await asyncio.wait((done,))  # not cancelled with its caller: how it ends tells whose a late result is
+            except asyncio.CancelledError:
+                if not pending.is_started:
+                    done.cancel()
+                raise
+            done.result()
             if command.payload:
                 steps.on_loaded(len(command.payload))
             async with asyncio.timeout(seconds + MARGIN_S):
@@ -281,7 +296,9 @@ class QuectelHttp(QuectelFiles):
     def _http_result(self, line: bytes, _data: bytes) -> None:
         pending = self._http_pending
         head, _, rest = line.partition(b":")
-        if pending is not None and head.strip() == b"+QHTTP" + pending.name and not pending.result.done():
+        if pending is None or not pending.is_started or pending.result.done():
+            return  # of a request that was given up
+        if head.strip() == b"+QHTTP" + pending.name:
             pending.result.set_result(tuple(re.findall(r"\d+", rest.decode("latin-1"))))
 
     def _http_stray_error(self, code: str) -> bool:
@@ -327,7 +344,8 @@ class QuectelHttp(QuectelFiles):
         await self._set_tls("sslversion", TLS_VERSION)
         await self._set_tls("ciphersuite", Word("0XFFFF"))
         if tls.ca_pem is not None:
-            await self._set_tls("cacert", Text("cacert", await self.store_certificate(tls.ca_pem)))
+            self._certificate = await self.store_certificate(tls.ca_pem)
+            await self._set_tls("cacert", Text("cacert", self._certificate))
         await self._set_tls("ignorelocaltime", 0 if tls.checks_dates else 1)
         await self._set_tls("seclevel", 1 if tls.is_verified else 0)
         # Not in the BG96's manual; without it, servers that share an address refuse (bg96.md 5).
@@ -344,12 +362,15 @@ class QuectelHttp(QuectelFiles):
 
     async def _set_tls(self, key: str, value: Parameter) -> None:
         wanted = value.value if isinstance(value, Text | Word) else str(value)
+        await self._hold_tls(key, wanted, self._tls_line(key, value), self._tls_line(key))
+
+    async def _hold_tls(self, key: str, wanted: str, order: CommandLine, question: CommandLine) -> None:
         try:
-            await self.ask(self._tls_line(key, value))
-            response = await self.ask(self._tls_line(key), info=re.compile(rb"\+QSSLCFG: "))
+            await self.ask(order)
+            response = await self.ask(question, info=re.compile(rb"\+Q(SSL|HTTP)CFG: "))
         except CommandError as err:
             raise TlsError(err.code, f"The modem does not take the TLS setting {key}") from err
-        values = parse_fields(response.lines[-1], "+QSSLCFG") if response.lines else []
+        values = parse_fields(response.lines[-1], question.name.removeprefix("AT")) if response.lines else []
         held = str(values[-1]).removeprefix("UFS:") if len(values) > 1 else ""
         if held.upper() != wanted.upper():
             raise TlsError("setting_lost", f"The modem did not keep the TLS setting {key}: {wanted} became {held}")

@@ -56,7 +56,7 @@ class ChinaMobileHttpTransport(httpx.AsyncBaseTransport):
             MhttpUrl(
                 origin=f"{url.scheme}://{url.netloc.decode('ascii')}",
                 path=url.raw_path.decode("ascii"),
-                host=url.host,
+                host=url.raw_host.decode("ascii"),
             ),
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
             request.content,
