@@ -11,7 +11,7 @@ import pytest
 from custom_components.cellular_uplink.modem.at.encoding import Text
 from custom_components.cellular_uplink.modem.drivers import quectel_http
 from custom_components.cellular_uplink.modem.drivers.base import ApnSettings
-from custom_components.cellular_uplink.modem.errors import NetworkError
+from custom_components.cellular_uplink.modem.errors import LinkError, NetworkError
 from custom_components.cellular_uplink.modem.quirks.effects import Effect, build_effect
 from custom_components.cellular_uplink.modem.quirks.firmware import Vendor, parse_selector
 from custom_components.cellular_uplink.modem.quirks.loader import load_quirks
@@ -192,13 +192,43 @@ async def test_restart_does_not_eat_the_time_of_the_try(server: Server) -> None:
         @override
         async def restart(self) -> None:
             await super().restart()
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.7)
 
     driver = Slow()
-    patience = Patience(base_s=0.5, modem_http_s=0.0, line_factor=0.0)
+    patience = Patience(base_s=1.5, modem_http_s=0.0, line_factor=0.0)
     quirk = _quirk("reset_on_error", codes=["706"], what="modem")
     engine = UploadEngine(HttpModem(driver), quirks=[quirk], patience=patience)
     driver.script = [NetworkError("706", "network busy")]
     result = await engine.upload(Destination(url=server.url), Picture(content=b"x"), choices=MODEM_HTTP)
     assert (result.ok, driver.resets) == (True, ["restart"]), result.as_dict()
+    await engine.aclose()
+
+
+async def test_port_that_goes_with_the_modem_is_looked_for(server: Server) -> None:
+    """On USB a restart takes the port away for some seconds."""
+
+    class UsbModem(HttpModem):
+        looks = 0
+
+        @override
+        async def ensure_online(self) -> object:
+            if driver.resets:
+                self.looks += 1
+                if self.looks < 3:
+                    raise LinkError("port_missing", "The serial port does not exist")
+            return await super().ensure_online()
+
+    class UsbDriver(Restartable):
+        @override
+        async def restart(self) -> None:
+            await super().restart()
+            raise LinkError("port_lost", "The serial port is gone")
+
+    driver = UsbDriver()
+    driver.script = [NetworkError("706", "network busy")]
+    modem = UsbModem(driver)
+    quirk = _quirk("reset_on_error", codes=["706"], what="modem")
+    engine = UploadEngine(modem, quirks=[quirk], patience=Patience(link_pause_s=0.01))
+    result = await engine.upload(Destination(url=server.url), Picture(content=b"x"), choices=MODEM_HTTP)
+    assert (result.ok, driver.resets, modem.looks) == (True, ["restart"], 3), result.as_dict()
     await engine.aclose()

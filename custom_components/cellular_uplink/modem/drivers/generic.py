@@ -107,6 +107,7 @@ class GenericDriver:
         self.needs_prepare = True
         self._listeners: list[Callable[[], None]] = []
         self._has_started = asyncio.Event()
+        channel.on_lost(lambda _: self._has_started.set())  # no word of a start comes any more
         channel.configure(self.rules, banners=self.banners, on_banner=self._restarted)
         channel.on_urc(re.compile(rb"\+C(E|G)?REG: ?\d(,|$)"), self._status_changed)
         channel.on_urc(re.compile(rb"\+CPIN: "), self._status_changed)

@@ -20,13 +20,11 @@ from ..drivers.base import (
     Identity,
     ModemTls,
     SupportsChinaMobileHttp,
-    SupportsPacketData,
     SupportsQuectelHttp,
-    SupportsRestart,
     SupportsSockets,
     TakesCare,
 )
-from ..errors import HttpError, InputError, LinkError, ModemError, NetworkError, SocketError, TlsError
+from ..errors import HttpError, InputError, LinkError, ModemError, SocketError, TlsError
 from ..quirks.registry import Quirk, match
 from ..routes.china_mobile_http import ChinaMobileHttpTransport
 from ..routes.meter import Meter, Phase, metered
@@ -37,21 +35,20 @@ from ..routes.tls import build_ssl_context
 from ..routes.wire import serialise, with_longer_body
 from . import planner
 from .attempts import AS_EVER, MAX_PAUSE_S, MAX_TRIES, Course, Patience, Run, Try
-from .care import Cure, Wear, care_of
+from .care import Wear, care_of
 from .choices import AS_PLANNED, UPLOAD_ID, Choices, check_choices, shaped
 from .exchange import MAX_RESPONSE_BYTES, Answer, deadline_of, explained, meter_for
 from .formats import build_request, judge_of
 from .memory import OutcomeMemory, kind_of
+from .repair import Repair
 from .request import Destination, Picture, UploadFormat, check_destination, check_header_value, check_picture
 from .result import Progress, UploadResult, UploadState
-from .verdict import OF_NETWORK_AND_SIM, Step, Verdict, verdict, verdict_of_answer
+from .verdict import Step, Verdict, verdict, verdict_of_answer
 
 __all__ = ["MAX_RESPONSE_BYTES", "Choices", "Modem", "Patience", "UploadEngine", "check_timeout"]
 
 ASSUMED_BAUD = 9600
 TLS_OVERHEAD_BYTES = 8_192
-RESTART_PAUSE_S = 600.0
-"""A modem is not restarted more often: the manual's first pause after boots that did not help (bg96.md 1.1)."""
 LEAST_TRY_S = 1.0
 """With less time left than this, nothing is tried any more."""
 
@@ -98,7 +95,7 @@ class UploadEngine:
         self._wear = Wear()
         self._settling = asyncio.Lock()
         """Held from bringing the modem online to counting the exchange, so that no reset comes between them."""
-        self._restarted_at = float("-inf")
+        self._repair = Repair(session.ensure_online, self._patience.link_pause_s)
 
     async def upload(
         self,
@@ -217,7 +214,8 @@ class UploadEngine:
                         driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
                     if (cure := run.course.cure or self._wear.due(way)) is not None:
                         run.course.cure = None
-                        driver = await self._reset(driver, cure)
+                        if not self._exchanges:  # others would be cut off
+                            driver = await self._repair.carry_out(driver, cure)
                 time_s = self._time_for(done.meter.total_bytes)
                 time_s += self._patience.modem_http_s if way.route is RouteName.MODEM_HTTP else 0.0
                 if left_s is None:
@@ -277,31 +275,6 @@ class UploadEngine:
                 ssl_context = await self._default_trust()
             async with self._transport(driver, ssl_context) as sockets:
                 await answer.take(await sockets.handle_async_request(request))
-
-    async def _reset(self, driver: object, cure: Cure) -> object:
-        """Take packet data down and bring it up, or restart the modem, unless somebody else is using it.
-
-        A modem that cannot bring packet data up again is restarted, too.
-        """
-        if not isinstance(driver, SupportsPacketData) or self._exchanges:
-            return driver
-        can_restart = isinstance(driver, SupportsRestart) and time.monotonic() > self._restarted_at + RESTART_PAUSE_S
-        if cure is Cure.CONTEXT or not can_restart:
-            try:
-                await driver.deactivate_packet_data()
-            except LinkError:
-                raise
-            except ModemError:
-                pass  # it was down
-            try:
-                return await self._session.ensure_online()
-            except NetworkError as err:
-                if not can_restart or err.code in OF_NETWORK_AND_SIM:
-                    raise
-        assert isinstance(driver, SupportsRestart)
-        self._restarted_at = time.monotonic()
-        await driver.restart()
-        return await self._session.ensure_online()
 
     async def _has_arrived(
         self, run: Run, choices: Choices, ssl_context: ssl.SSLContext | None, until: float | None
