@@ -146,3 +146,9 @@ async def test_restart_nobody_hears_of_is_one_all_the_same(
     assert caught.value.code == "modem_restarted"
     await driver.prepare()
     assert stream.modem.heard.count("ATE0") == 3
+
+
+async def test_empty_storage_may_say_that_there_is_no_such_file(start_driver: StartDriver) -> None:
+    """No source tells what AT+QFLST answers where there is nothing to list."""
+    driver, _ = start_driver(QuectelDriver, {**BG96, 'AT+QFLST="*"': "+CME ERROR: 405"})
+    assert await driver.list_files() == {}

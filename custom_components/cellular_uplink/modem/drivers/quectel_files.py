@@ -38,7 +38,7 @@ FILE_TIMEOUT_S = 10.0
 
 _OWN = re.compile(r"cu[0-9a-f]{6}\.(req|pem)", re.IGNORECASE)
 _EXISTS = "407"
-_TIMED_OUT = "421"
+_NOT_FOUND, _TIMED_OUT = "405", "421"
 _FULL = frozenset({"403", "420"})
 
 FILE_ERRORS = {
@@ -89,7 +89,13 @@ class QuectelFiles(GenericDriver):
     async def list_files(self) -> dict[str, int]:
         """AT+QFLST="*": names without the storage prefix that EC25 shows, and sizes."""
         files: dict[str, int] = {}
-        for line in await self._ask_files("+QFLST", Text("pattern", "*")):
+        try:
+            lines = await self._ask_files("+QFLST", Text("pattern", "*"))
+        except HttpError as err:
+            if err.code != _NOT_FOUND:
+                raise
+            return files  # no source says what an empty storage answers
+        for line in lines:
             values = parse_fields(line, "+QFLST")
             if len(values) > 1 and isinstance(values[1], int):
                 files[str(values[0]).removeprefix("UFS:")] = values[1]

@@ -210,8 +210,8 @@ class UploadEngine:
                     if run.course is None:
                         run.course = self._plan(run, request, choices, ssl_context, driver)
                     done.way = way = run.course.attempt
-                    if isinstance(driver, TakesCare):
-                        driver.mind(care_of(run.quirks if choices.use_workarounds else ()))
+                    if isinstance(driver, TakesCare) and choices.use_workarounds:  # else what others need stays
+                        driver.mind(care_of(run.quirks))
                     if (cure := run.course.cure or self._wear.due(way)) is not None:
                         run.course.cure = None
                         if not self._exchanges:  # others would be cut off
