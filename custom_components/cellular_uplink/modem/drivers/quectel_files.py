@@ -6,8 +6,10 @@ written in pieces (DESIGN rule 2). Names of ours are recognised, so that what an
 
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import reduce
 import hashlib
 import math
+from operator import xor
 import re
 import secrets
 
@@ -54,12 +56,7 @@ FILE_ERRORS = {
 
 def file_checksum(data: bytes) -> str:
     """XOR of big-endian 16-bit words, an odd last byte as the high one; hexadecimal without leading zeros."""
-    high = low = 0
-    for byte in data[0::2]:
-        high ^= byte
-    for byte in data[1::2]:
-        low ^= byte
-    return f"{high << 8 | low:x}"
+    return f"{reduce(xor, data[0::2], 0) << 8 | reduce(xor, data[1::2], 0):x}"
 
 
 class _Stored(Enum):
