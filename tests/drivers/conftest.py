@@ -124,6 +124,12 @@ class Peer:
         return bytes(self.received)
 
 
+async def _end(server: asyncio.Server) -> None:
+    server.close()
+    server.abort_clients()
+    await server.wait_closed()
+
+
 @pytest.fixture
 async def peer(socket_enabled: None) -> AsyncIterator[Peer]:
     """A peer on 127.0.0.1."""
@@ -132,9 +138,7 @@ async def peer(socket_enabled: None) -> AsyncIterator[Peer]:
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     peer.port = server.sockets[0].getsockname()[1]
     yield peer
-    server.close()
-    if peer.writer is not None:
-        peer.writer.close()
+    await _end(server)
 
 
 @pytest.fixture
@@ -146,9 +150,7 @@ async def small_peer(socket_enabled: None) -> AsyncIterator[Peer]:
     server = await asyncio.start_server(peer.serve, sock=listener, limit=4096)
     yield peer
     peer.reading.set()
-    server.close()
-    if peer.writer is not None:
-        peer.writer.close()
+    await _end(server)
 
 
 async def online_sockets(session: ModemSession) -> QuectelDriver | ChinaMobileDriver:
