@@ -40,7 +40,6 @@ SLACK_S = 8.0
 """Beyond its deadline an upload may take this long on a busy machine before it counts as hung ..."""
 BOUND_S = 150.0
 """... and this long without a deadline: so many tries, each with a modem that has to be found again."""
-_TOLD = ("state", "upload_id", "http_status", "ambiguous", "may_be_stored_twice", "note", "error", "attempts")
 _SIMULATOR = ("--set", "boot_s=0.3", "--set", "search_s=0.1")
 
 

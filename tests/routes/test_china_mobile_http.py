@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import httpx
@@ -29,6 +30,8 @@ from .modem_http import UNVERIFIED, china_mobile, multipart, picture, post_of, s
 CONTENT, CHUNKED = HttpCommand.CONTENT, HttpCommand.CHUNKED
 COMMANDS = pytest.mark.parametrize("command", [CONTENT, CHUNKED], ids=str)
 
+SWITCHES = ("ind_crlf=yes", "ind_crlf=no", "prompt_space=yes", "prompt_crlf=no")
+
 type Start = Callable[..., ModemSession]
 
 
@@ -38,13 +41,13 @@ def start(open_session: Callable[..., ModemSession]) -> Start:
 
 
 @COMMANDS
-@pytest.mark.parametrize("size", [300, 2793, 4096, 4097, 80_000])
-@pytest.mark.parametrize("switch", ["ind_crlf=yes", "ind_crlf=no", "prompt_space=yes", "prompt_crlf=no"])
+@pytest.mark.parametrize(
+    ("switch", "size"),
+    [*product(SWITCHES, [300, 2793, 4096, 4097]), ("ind_crlf=no", 80_000)],
+)
 async def test_multipart_is_byte_identical(
     start: Start, server: Server, command: HttpCommand, size: int, switch: str
 ) -> None:
-    if size == 80_000 and switch != "ind_crlf=no":
-        pytest.skip("once is enough")
     session = start("--set", switch)
     request = multipart(server.url, size)
     meter = Meter()

@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from custom_components.cellular_uplink.modem.routes.wire import (
-    BIT_11,
     body_padding_for,
     content_digest,
     pad,
@@ -16,6 +15,8 @@ from custom_components.cellular_uplink.modem.routes.wire import (
     serialise,
 )
 
+HEADER, BIT_11 = "X-PADDING", 0x800
+RULE: dict[str, object] = {"mask": BIT_11, "header": HEADER}
 TOTALS = range(200, 70_001)
 
 
@@ -30,27 +31,27 @@ def test_least_header_for_every_total() -> None:
         good_from[length] = good
     for total in TOTALS:
         expected = 0 if not total & BIT_11 else good_from[total + 13] - total
-        assert padding_for(total) == expected
+        assert padding_for(total, mask=BIT_11, header=HEADER) == expected
         assert not (total + expected) & BIT_11
         assert expected <= BIT_11
 
 
 def test_header_takes_exactly_its_size() -> None:
     for size in (13, 14, 2035, 2048):
-        name, value = padding_header(size)
+        name, value = padding_header(size, HEADER)
         assert len(f"{name}: {value}\r\n") == size
     with pytest.raises(ValueError, match="13 bytes at least"):
-        padding_header(12)
+        padding_header(12, HEADER)
 
 
 @pytest.mark.parametrize("body_bytes", [0, 1900, 3954, 9990, 80_000])
 def test_padded_request_has_a_good_length(body_bytes: int) -> None:
     request = httpx.Request("POST", "https://example.org/post", content=bytes(body_bytes))
     total = len(serialise(request))
-    padded, added = pad(request, {"mask": 2048, "header": "X-PADDING"})
+    padded, added = pad(request, RULE)
     wire = serialise(padded)
     assert len(wire) == total + added
-    assert added == padding_for(total)
+    assert added == padding_for(total, mask=BIT_11, header=HEADER)
     assert not len(wire) & BIT_11
     assert wire.endswith(b"\r\n\r\n" + bytes(body_bytes))
 
@@ -60,7 +61,7 @@ def test_header_with_an_empty_value() -> None:
     request = httpx.Request("POST", "https://example.org/post", content=bytes(4000))
     short = 4095 - len(serialise(request))
     request = httpx.Request("POST", "https://example.org/post", content=bytes(4000 + short))
-    padded, added = pad(request, {"mask": 2048, "header": "X-PADDING"})
+    padded, added = pad(request, RULE)
     assert added == 13
     assert b"X-PADDING: \r\n" in serialise(padded)
     assert len(serialise(padded)) == 4108
@@ -78,7 +79,7 @@ def test_least_body_padding_for_every_total() -> None:
         if not length(body_bytes) & BIT_11:
             good = body_bytes
         if body_bytes < 70_000:
-            assert body_padding_for(length(body_bytes), body_bytes) == good - body_bytes
+            assert body_padding_for(length(body_bytes), body_bytes, mask=BIT_11) == good - body_bytes
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_body_that_grows_keeps_its_headers_true() -> None:
         "POST", "https://h/", json={"a": "x" * 1950}, headers={"Content-Digest": content_digest(b"shorter")}
     )
     assert len(serialise(request)) & BIT_11
-    grown, added = pad(request, {"mask": 2048, "in_body": True})
+    grown, added = pad(request, {**RULE, "in_body": True})
     assert len(serialise(grown)) == len(serialise(request)) + added
     assert not len(serialise(grown)) & BIT_11
     assert json.loads(grown.content) == json.loads(request.content)
@@ -113,5 +114,5 @@ def test_a_body_that_grows_keeps_its_headers_true() -> None:
 
 def test_a_body_without_room_gets_the_header() -> None:
     request = httpx.Request("POST", "https://h/", content=b"x" * 2048)
-    grown, added = pad(request, {"mask": 2048, "in_body": True})
+    grown, added = pad(request, {**RULE, "in_body": True})
     assert (grown.content, added > 0, "X-PADDING" in grown.headers) == (request.content, True, True)

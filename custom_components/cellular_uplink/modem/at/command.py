@@ -28,9 +28,6 @@ class Prompt(Enum):
     CONNECT = "CONNECT"
 
 
-ANY_LINE = re.compile(rb".+")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One exchange: a line, an optional prompt and payload, and a final result.

@@ -44,7 +44,6 @@ _ERRORS = {
 """+CME ERROR of sockets and results of +MIPOPEN (ml307r.md 5.4). Quectel uses the same numbers for other things."""
 
 _NETWORK_CODES = frozenset({"30", "570", "571", "572", "575"})
-_NOT_IN_USE = "551"
 _PARAMETER = "50"
 
 

@@ -22,18 +22,13 @@ class PadTotalLength(Effect):
     mask: int
     header: str = "X-PADDING"
 
-    @property
-    def min_overhead(self) -> int:
-        """Bytes of the header with an empty value: name, colon, blank, line end."""
-        return len(self.header) + 4
-
     @override
     def check(self) -> str | None:
         if self.mask <= 0 or self.mask & (self.mask - 1):
             return "mask must be one bit"
         if not re.fullmatch(r"[A-Za-z0-9-]+", self.header):
             return "header must be a header name"
-        return "mask must be larger than the header" if self.mask < self.min_overhead else None
+        return "mask must be larger than the header" if self.mask < empty_header_bytes(self.header) else None
 
     @override
     def strikes(self, *, total: int) -> bool:
@@ -41,7 +36,7 @@ class PadTotalLength(Effect):
 
     @override
     def remedy(self, *, total: int) -> int:
-        return least_padding(total, self.mask, self.min_overhead)
+        return least_padding(total, self.mask, empty_header_bytes(self.header))
 
     @override
     def sentence(self) -> str:
@@ -49,6 +44,11 @@ class PadTotalLength(Effect):
             f"a header {self.header} lengthens the request where needed, so that bit "
             f"{self.mask.bit_length() - 1} of its length is clear"
         )
+
+
+def empty_header_bytes(name: str) -> int:
+    """Return what a header without a value takes: name, colon, blank, line end."""
+    return len(name) + len(": \r\n")
 
 
 def least_padding(total: int, mask: int, minimum: int = 1) -> int:

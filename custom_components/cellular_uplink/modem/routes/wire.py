@@ -8,7 +8,7 @@ import h11
 import httpx
 
 from ..errors import HttpError, InputError
-from ..quirks.effects import least_padding
+from ..quirks.effects import empty_header_bytes, least_padding
 
 
 def serialise(request: httpx.Request) -> bytes:
@@ -32,32 +32,29 @@ def serialise(request: httpx.Request) -> bytes:
 def pad(request: httpx.Request, params: Mapping[str, object]) -> tuple[httpx.Request, int]:
     """Return the request lengthened so that the bit `mask` of its length is clear, and the bytes that added.
 
-    Params: `mask`; `header` (X-PADDING); `min_overhead`, what the header costs at least; `max_pad`, beyond which the
-    request stays as it is; `in_body`: lengthen the body instead, where its type has room behind its end.
+    Params, those of the effect: `mask`; `header`. And `in_body`: lengthen the body instead, where its type has room
+    behind its end.
     """
-    mask, header = _number(params.get("mask"), 2048), str(params.get("header") or "X-PADDING")
-    overhead = len(header) + len(": \r\n")
+    mask, header = params["mask"], str(params["header"])
+    assert isinstance(mask, int), "typed by the effect"
     total = len(serialise(request))
     if params.get("in_body"):
         size = body_padding_for(total, len(request.content), mask=mask)
         longer = with_longer_body(request, size) if size else None
         if longer is not None:
             return longer, len(serialise(longer)) - total
-    count = least_padding(total, mask, max(overhead, _number(params.get("min_overhead"), 0)))
-    if not 0 < count <= _number(params.get("max_pad"), 2 * mask):
+    size = padding_for(total, mask=mask, header=header)
+    if not size:
         return request, 0
+    name, value = padding_header(size, header)
     padded = httpx.Request(
         request.method,
         request.url,
-        headers=[*request.headers.raw, (header.encode("ascii"), b"Z" * (count - overhead))],
+        headers=[*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))],
         content=request.content,
         extensions=request.extensions,
     )
-    return padded, len(serialise(padded)) - total
-
-
-def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) and value > 0 else default
+    return padded, size
 
 
 def parse_response(raw: bytes, request: httpx.Request, status: int | None = None) -> httpx.Response:
@@ -120,27 +117,24 @@ def _behind_head(raw: bytes) -> bytes:
 
 # --- padding: a request of a length that the modem can send --------------------------------------------------------
 
-PADDING_HEADER = "X-PADDING"
-BIT_11 = 0x800
 
-
-def padding_for(total: int, *, mask: int = BIT_11, header: str = PADDING_HEADER) -> int:
+def padding_for(total: int, *, mask: int, header: str) -> int:
     """Return how many bytes a padding header has to add so that bit `mask` of a total length is clear; 0: none.
 
     It is the least that a header can add, which is never less than its own name, colon, blank and line end.
     """
-    return least_padding(total, mask, len(header) + len(": \r\n"))
+    return least_padding(total, mask, empty_header_bytes(header))
 
 
-def padding_header(size: int, header: str = PADDING_HEADER) -> tuple[str, str]:
+def padding_header(size: int, header: str) -> tuple[str, str]:
     """Return the header (name, value) that takes `size` bytes on the wire."""
-    overhead = len(header) + len(": \r\n")
+    overhead = empty_header_bytes(header)
     if size < overhead:
         raise ValueError(f"a header {header} takes {overhead} bytes at least")
     return header, "Z" * (size - overhead)
 
 
-def body_padding_for(total: int, body_bytes: int, *, mask: int = BIT_11) -> int:
+def body_padding_for(total: int, body_bytes: int, *, mask: int) -> int:
     """Return how many bytes a body has to grow by, so that bit `mask` of the total is clear; 0: none.
 
     A longer body can take another digit in Content-Length, and that byte counts too.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..drivers.china_mobile_http import MAX_BODY_BYTES
 from ..drivers.quectel_files import ASSUMED_BPS, MAX_PIECE_BYTES, MAX_PORT_HELD_S, PIECE_S
 from ..drivers.quectel_http import MAX_REQUEST_BYTES
-from ..quirks.effects import build_effect, least_padding
+from ..quirks.effects import build_effect
 from ..quirks.registry import Confidence, MatchedQuirk
 from ..routes.plan import (
     Capabilities,
@@ -25,7 +25,7 @@ from ..routes.plan import (
     TlsPlace,
     Workaround,
 )
-from ..routes.wire import body_padding_for
+from ..routes.wire import body_padding_for, padding_for
 
 AT_COMMANDS = {
     HttpCommand.POSTFILE: ("+QHTTPPOSTFILE", "+QFUPL"),
@@ -171,7 +171,7 @@ class _Way:
                 self.padding_bytes = (
                     body_padding_for(demand.request_bytes, demand.body_bytes, mask=mask)
                     if demand.pads_body
-                    else least_padding(demand.request_bytes, mask, len(str(header)) + 4)
+                    else padding_for(demand.request_bytes, mask=mask, header=str(header))
                 )
 
     def _is_avoided_by(self, quirk: MatchedQuirk) -> bool:
