@@ -6,6 +6,8 @@ from itertools import product
 from hypothesis import given, strategies as st
 import pytest
 
+from custom_components.cellular_uplink.modem.drivers.china_mobile import ChinaMobileDriver
+from custom_components.cellular_uplink.modem.drivers.quectel import QuectelDriver
 from custom_components.cellular_uplink.modem.explain import identity_of
 from custom_components.cellular_uplink.modem.quirks.loader import load_quirks
 from custom_components.cellular_uplink.modem.quirks.registry import Applies, Confidence, MatchedQuirk, match
@@ -21,8 +23,8 @@ from custom_components.cellular_uplink.modem.routes.plan import (
 from custom_components.cellular_uplink.modem.upload.planner import capabilities_of, plan
 
 CATALOGUE = load_quirks()
-BG96 = capabilities_of("quectel")
-ML307R = capabilities_of("china_mobile")
+BG96 = capabilities_of(QuectelDriver)
+ML307R = capabilities_of(ChinaMobileDriver)
 HTTP = Demand(scheme="http", request_bytes=2000, body_bytes=1700)
 HTTPS = Demand(scheme="https", request_bytes=2000, body_bytes=1700)
 MODEM_TLS = replace(HTTPS, tls=TlsPlace.MODEM)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from custom_components.cellular_uplink.modem.drivers import driver_class
 from custom_components.cellular_uplink.modem.drivers.base import Identity
+from custom_components.cellular_uplink.modem.drivers.china_mobile import ChinaMobileDriver
 from custom_components.cellular_uplink.modem.explain import identity_of
 from custom_components.cellular_uplink.modem.quirks.loader import load_quirks
 from custom_components.cellular_uplink.modem.quirks.registry import Finding, match
@@ -107,7 +109,7 @@ def test_cases_and_their_cost() -> None:
 
 def _why(identity: Identity, *findings: Finding) -> dict[str, str]:
     demand = Demand(scheme="https", request_bytes=2061, body_bytes=1700, tls=TlsPlace.MODEM)
-    found = plan(capabilities_of(identity.family), match(identity, CATALOGUE, findings), demand)
+    found = plan(capabilities_of(driver_class(identity.family)), match(identity, CATALOGUE, findings), demand)
     return {str(way.command or way.route): way.why for way in found.attempts}
 
 
@@ -139,7 +141,7 @@ def test_a_finding_says_nothing_of_another_command() -> None:
     old = identity_of("BG96", "BG96MAR02A07M1G_01.016.01.016", None)
     demand = Demand(scheme="http", request_bytes=3000, body_bytes=2700, allows_chunked=True)
     met = [_finding("ml307r-http-content", "content", holds=True)]
-    found = plan(capabilities_of("china_mobile"), match(ML307R, CATALOGUE, met), demand)
+    found = plan(capabilities_of(ChinaMobileDriver), match(ML307R, CATALOGUE, met), demand)
     assert [str(way.command or way.route) for way in found.attempts] == ["socket", "chunked"]
     assert "ml307r-http-content (contested)" in found.attempts[1].why
     assert "(contested) is left out of account" in _why(old, _finding(NO_POSTFILE, "postfile", holds=False))["postfile"]

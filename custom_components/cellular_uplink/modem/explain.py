@@ -8,7 +8,7 @@ from pathlib import Path
 import textwrap
 
 from .cli_state import read_memory
-from .drivers import family_of
+from .drivers import driver_class, family_of
 from .drivers.base import Identity
 from .drivers.generic import GenericDriver
 from .errors import InputError
@@ -131,7 +131,7 @@ def explain(
 ) -> Explanation:
     """Return which of the catalogue's quirks match, and the plan they lead to."""
     matched = match(identity, quirks, findings)
-    found = capabilities or capabilities_of(identity.family)
+    found = capabilities or capabilities_of(driver_class(identity.family))
     return Explanation(identity=identity, demand=demand, quirks=matched, plan=plan(found, matched, demand, learned))
 
 

@@ -19,6 +19,11 @@ def family_of(model: str | None) -> str:
     return next((driver.family for pattern, driver in _FAMILIES if pattern.match(model or "")), GenericDriver.family)
 
 
+def driver_class(family: str) -> type[GenericDriver]:
+    """Return the driver of a family; the generic one for a family nobody knows."""
+    return next((driver for _, driver in _FAMILIES if driver.family == family), GenericDriver)
+
+
 async def identify(channel: Channel) -> Driver:
     """Ask the modem for its model and return the driver of its family; the generic one for models nobody knows.
 

@@ -296,6 +296,9 @@ class HttpAnswer:
 class SupportsChinaMobileHttp(Protocol):
     """Modems with China Mobile IoT's HTTP client, which writes request line, Host and length itself."""
 
+    http_max_bytes: int
+    """Most bytes of one request's body."""
+
     async def mhttp_send(
         self,
         method: str,

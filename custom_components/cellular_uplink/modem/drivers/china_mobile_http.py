@@ -57,6 +57,8 @@ FRAGMENT_MS = 100
 """... this far apart: in one go, large ones lost bytes at 115200 baud (ml307r.md 2)."""
 MAX_BODY_BYTES = 262_144
 """Of a response's body this much is kept."""
+MAX_REQUEST_BODY_BYTES = 262_144
+"""The manual names no limit for all content together; this is what a request is waited for (assumed)."""
 
 _METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "HEAD": 5}
 _WRITTEN_BY_MODEM = frozenset({"host", "content-length", "transfer-encoding"})
@@ -145,6 +147,8 @@ class _Client:
 
 class ChinaMobileHttp(GenericDriver):
     """Mixin: MHTTP and its TLS."""
+
+    http_max_bytes: int = MAX_REQUEST_BODY_BYTES
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import math
 import ssl
 
+from ..drivers import driver_class
 from ..drivers.base import Identity
 from ..errors import InputError, SocketError
 from ..quirks.effects import AvoidCommand, AvoidRoute, LateLastPacket, LimitChunk, PadTotalLength
@@ -188,7 +189,7 @@ def plan_cases(identity: Identity, catalogue: Iterable[Quirk], wish: Wish) -> Ag
     check_destination(destination)
     if destination.format is not UploadFormat.RAW:
         raise InputError("format", "must be raw")
-    capabilities = capabilities_of(identity.family)
+    capabilities = capabilities_of(driver_class(identity.family))
     if not capabilities.has_sockets and not capabilities.http_commands:
         raise SocketError("no_data_route", "No data route for this model yet, so there is nothing to test")
     commands = _commands(capabilities, wish)

@@ -7,7 +7,6 @@ as long as `verdict` says that another try is worth it. Whatever came of it beco
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import datetime
 import ssl
 import time
@@ -309,7 +308,7 @@ class UploadEngine:
     ) -> Course:
         """Return the ways to try; raises SocketError when there is none."""
         identity = self._session.identity
-        capabilities = _capabilities(identity.family, driver)
+        capabilities = planner.capabilities_of(driver)
         demand = Demand(
             scheme=request.url.scheme,
             request_bytes=len(serialise(request)),
@@ -449,17 +448,6 @@ def _modem_http(driver: object, way: PlannedAttempt, tls: ModemTls) -> httpx.Asy
     if not isinstance(driver, SupportsChinaMobileHttp):  # the plan was made for another modem
         raise SocketError("no_data_route", "The modem that came back is not the one that was planned for")
     return ChinaMobileHttpTransport(driver, command=command, tls=allowed, workarounds=way.workarounds)
-
-
-def _capabilities(family: str, driver: object) -> Capabilities:
-    """Return what this driver can do, of what is known of its family."""
-    known = planner.capabilities_of(family)
-    has_http = isinstance(driver, SupportsQuectelHttp | SupportsChinaMobileHttp)
-    return replace(
-        known,
-        has_sockets=isinstance(driver, SupportsSockets),
-        http_commands=known.http_commands if has_http else (),
-    )
 
 
 def _kind(request: httpx.Request, choices: Choices) -> str:

@@ -8,9 +8,8 @@ what worked last comes first, but never before a way of higher TLS trust. Every 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..drivers.china_mobile_http import MAX_BODY_BYTES
+from ..drivers.base import SupportsChinaMobileHttp, SupportsQuectelHttp, SupportsSockets
 from ..drivers.quectel_files import ASSUMED_BPS, MAX_PIECE_BYTES, MAX_PORT_HELD_S, PIECE_S
-from ..drivers.quectel_http import MAX_REQUEST_BYTES
 from ..quirks.effects import build_effect
 from ..quirks.registry import Confidence, MatchedQuirk
 from ..routes.plan import (
@@ -37,20 +36,22 @@ AT_COMMANDS = {
 
 _CHINA_MOBILE = (HttpCommand.CONTENT, HttpCommand.CHUNKED)
 _QUECTEL = (HttpCommand.POSTFILE, HttpCommand.POST)
-_CAPABILITIES = {
-    "quectel": Capabilities(
-        has_sockets=True, http_commands=_QUECTEL, max_request_bytes=MAX_REQUEST_BYTES, has_modem_tls=True
-    ),
-    # The manual names no limit for all content together; this is what the driver is prepared to wait for.
-    "china_mobile": Capabilities(
-        has_sockets=True, http_commands=_CHINA_MOBILE, max_request_bytes=MAX_BODY_BYTES, has_modem_tls=True
-    ),
-}
 
 
-def capabilities_of(family: str) -> Capabilities:
-    """Return what a family's driver can do; nothing for one that nobody knows."""
-    return _CAPABILITIES.get(family, Capabilities())
+def capabilities_of(driver: object) -> Capabilities:
+    """Return what a driver can do; its class tells the same, where there is no modem."""
+    commands: tuple[HttpCommand, ...] = ()
+    limit = 0
+    if isinstance(driver, SupportsQuectelHttp):
+        commands, limit = _QUECTEL, driver.http_max_bytes
+    elif isinstance(driver, SupportsChinaMobileHttp):
+        commands, limit = _CHINA_MOBILE, driver.http_max_bytes
+    return Capabilities(
+        has_sockets=isinstance(driver, SupportsSockets),
+        http_commands=commands,
+        max_request_bytes=limit,
+        has_modem_tls=bool(commands),
+    )
 
 
 def plan(
